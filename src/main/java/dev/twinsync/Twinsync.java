@@ -1,0 +1,13 @@
+package dev.twinsync;
+
+import org.springframework.boot.SpringApplication;
+import org.springframework.boot.autoconfigure.SpringBootApplication;
+
+/** The service: loads {@code routes/}, migrates its own schema and starts to keep both ends in step. */
+@SpringBootApplication
+public class Twinsync {
+
+    public static void main(String[] args) {
+        SpringApplication.run(Twinsync.class, args);
+    }
+}

@@ -1,0 +1,50 @@
+package dev.twinsync.merge;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What one system is known to hold of a record.
+ *
+ * @param known whether the record was ever looked at there; false: nothing is known, {@code held} is empty
+ * @param exists whether the record was there; a deleted flag of the record is a value like any other
+ * @param held path to value in normal form
+ * @param unusable paths whose values there can't be put into normal form; neither compared nor written
+ * @param position the system's own text of its position ({@code updated_at}), verbatim, or null
+ * @param ticks when it was known
+ * @param doubt whether it may no longer be true
+ * @param doubtAt the tick at which the doubt arose
+ * @param intents path to values that were sent and whose outcome is not known
+ * @param sent path to the value that was sent where the system shows another one for it: altered there
+ * @param wrote the position with which our last write was answered, until a reading has shown what became of it
+ * @param seen the golden version that the system has seen
+ * @param revision fences replacement: merge and delivery replace a base only from the one they read
+ */
+public record Base(
+        String system,
+        boolean known,
+        boolean exists,
+        Map<String, JsonNode> held,
+        java.util.Set<String> unusable,
+        String position,
+        Ticks ticks,
+        boolean doubt,
+        long doubtAt,
+        Map<String, List<JsonNode>> intents,
+        Map<String, JsonNode> sent,
+        String wrote,
+        long seen,
+        long revision) {
+
+    /** Nothing is known: a guarded system is believed to have no such record, since its guard will say otherwise. */
+    public static Base unknown(String system) {
+        return new Base(
+                system, false, false, Map.of(), java.util.Set.of(), null, Ticks.NEVER, false, -1, Map.of(), Map.of(), null, 0, 0);
+    }
+
+    public Base doubted(long tick) {
+        return new Base(
+                system, known, exists, held, unusable, position, ticks, true, tick, intents, sent, wrote, seen, revision);
+    }
+}
