@@ -40,11 +40,25 @@ public record Base(
     /** Nothing is known: a guarded system is believed to have no such record, since its guard will say otherwise. */
     public static Base unknown(String system) {
         return new Base(
-                system, false, false, Map.of(), java.util.Set.of(), null, Ticks.NEVER, false, -1, Map.of(), Map.of(), null, 0, 0);
+                system,
+                false,
+                false,
+                Map.of(),
+                java.util.Set.of(),
+                null,
+                Ticks.NEVER,
+                false,
+                -1,
+                Map.of(),
+                Map.of(),
+                null,
+                0,
+                0);
     }
 
     public Base doubted(long tick) {
         return new Base(
-                system, known, exists, held, unusable, position, ticks, true, tick, intents, sent, wrote, seen, revision);
+                system, known, exists, held, unusable, position, ticks, true, tick, intents, sent, wrote, seen,
+                revision);
     }
 }

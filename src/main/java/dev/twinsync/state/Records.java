@@ -1,0 +1,86 @@
+package dev.twinsync.state;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.twinsync.merge.Base;
+import dev.twinsync.merge.Golden;
+import java.time.Instant;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The store of golden records, bases, conflicts and history. Reads and writes are sets: one round trip whatever the
+ * number of records. Writes are fenced by the versions and revisions that were read.
+ */
+public interface Records {
+
+    /**
+     * @param bases by system; a system without a row has {@link Base#unknown}
+     * @param delivery by system; what delivery needs beside the base
+     */
+    record Snapshot(Golden golden, Map<String, Base> bases, Map<String, Delivery> delivery) {}
+
+    /**
+     * @param dueSince null when nothing is due
+     * @param refused golden version refused for good by the system (an open letter), or null
+     * @param keyNumber how many idempotency keys the golden version has used so far
+     */
+    record Delivery(Instant dueSince, List<String> waitingFor, Long refused, int keyNumber, Instant observedAt) {}
+
+    /** Next value of the clock that all instances share. */
+    long tick();
+
+    /** Snapshots of the given records, made up where there is none yet; keys are ids. */
+    Map<String, Snapshot> load(String entity, Collection<String> ids);
+
+    /**
+     * Replaces goldens and bases in one transaction, with conflicts and history.
+     *
+     * @return the ids whose fence failed (another writer was faster): nothing of those was written
+     */
+    List<String> save(String entity, Collection<Change> changes);
+
+    /**
+     * What is written of one record.
+     *
+     * @param golden the new golden record, or null where it is unchanged
+     * @param readVersion the version that was read: 0 for none
+     * @param bases the new bases, with the revision that was read; the store adds one
+     */
+    record Change(
+            String id,
+            Golden golden,
+            long readVersion,
+            List<BaseChange> bases,
+            List<Conflict> conflicts,
+            List<Event> events) {}
+
+    /**
+     * @param due whether the system is due; a due base keeps the time since when it is
+     * @param waitingFor fields that are not there yet, empty for none
+     * @param refused see {@link Delivery#refused}
+     */
+    record BaseChange(
+            Base base, boolean due, List<String> waitingFor, Long refused, int keyNumber, Instant observedAt) {}
+
+    /** @param path the field's path; {@code losing} and {@code winning} may be null */
+    record Conflict(
+            String path,
+            String system,
+            JsonNode losing,
+            JsonNode winning,
+            String winner,
+            String rule,
+            long fieldVersion) {}
+
+    /**
+     * One line of a timeline.
+     *
+     * @param kind observed, stale, merged, conflict, delivered, refused, dead_letter, restored, repaired
+     * @param fields {path: {from, to}} or null
+     */
+    record Event(String kind, String system, Long version, JsonNode fields, String rule, JsonNode loser, String note) {}
+
+    /** Up to {@code limit} ids that have been due at a system for longer than {@code since}, oldest first. */
+    List<String> due(String entity, String system, Instant before, int limit);
+}

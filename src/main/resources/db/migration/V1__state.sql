@@ -1,0 +1,118 @@
+-- Twinsync's own memory, schema sync. Everything an operator may ask is one SELECT away.
+
+-- the one clock that all instances share
+create sequence tick cache 1;
+
+create table golden (
+  entity     text        not null,
+  id         text        not null,
+  version    bigint      not null,
+  fields     jsonb       not null,   -- path -> {v: value, n: version, s: system, t: time}
+  updated_at timestamptz not null default clock_timestamp(),
+  primary key (entity, id)
+) with (fillfactor = 80);
+
+create table base (
+  entity      text        not null,
+  id          text        not null,
+  system      text        not null,
+  known       boolean     not null,
+  present     boolean     not null,
+  held        jsonb       not null,  -- path -> value
+  position    text,
+  tick_began  bigint      not null,
+  tick_ended  bigint      not null,
+  doubt       boolean     not null,
+  doubt_at    bigint      not null,
+  detail      jsonb,                 -- {unusable: [], intents: {}, sent: {}, wrote: text}, null when all are empty
+  seen        bigint      not null,
+  revision    bigint      not null,
+  due_since   timestamptz,           -- null: nothing is due
+  waiting_for text[],                -- required fields that are not there yet
+  refused     bigint,                -- the golden version that this system refused for good: a letter is open
+  key_number  int         not null default 0, -- how many keys the version under delivery has used: entity/id/version.n
+  observed_at timestamptz,
+  primary key (entity, id, system)
+) with (fillfactor = 80);
+create index base_due on base (entity, system, due_since) where due_since is not null;
+-- what a key sweep compares with the keys that the system still has
+create index base_keys on base (entity, system, id) where present;
+
+create table conflict (
+  id            bigint generated always as identity primary key,
+  entity        text        not null,
+  record_id     text        not null,
+  path          text        not null,
+  system        text        not null,   -- whose value lost
+  losing        jsonb,
+  winning       jsonb,
+  winner        text,
+  rule          text        not null,
+  field_version bigint      not null,   -- the golden field's version when it was shown
+  at            timestamptz not null default clock_timestamp(),
+  state         text        not null default 'open' check (state in ('open', 'restored', 'closed'))
+);
+create index conflict_record on conflict (entity, record_id, id desc);
+
+create table cursor (
+  name       text        primary key,
+  value      jsonb       not null,
+  updated_at timestamptz not null default clock_timestamp()
+);
+
+-- partitions a day are made ahead and dropped after the retention
+create table history (
+  at      timestamptz not null default clock_timestamp(),
+  seq     bigint      generated always as identity,
+  entity  text        not null,
+  id      text        not null,
+  kind    text        not null,
+  system  text,
+  version bigint,
+  fields  jsonb,                 -- path -> {from, to}
+  rule    text,
+  loser   jsonb,
+  note    text
+) partition by range (at);
+create table history_default partition of history default;
+create index history_record on history (entity, id, at desc, seq desc);
+
+create table dead_letter (
+  id              bigint generated always as identity primary key,
+  event_id        text        not null unique,    -- the letter's own id: stored twice it is one
+  state           text        not null check (state in ('open', 'retrying', 'resolved', 'superseded', 'discarded')),
+  superseded_by   bigint,
+  entity          text        not null,
+  record_id       text        not null,
+  system          text        not null,
+  slot            text        not null default '', -- what of the record: '' the delivery, else the unusable field
+  route           text        not null,
+  step            text,
+  file            text,
+  failure_group   text        not null,
+  version         bigint,
+  error           jsonb       not null,
+  attempts        int         not null,
+  first_failed_at timestamptz not null,
+  last_failed_at  timestamptz not null,
+  message         bytea,
+  headers         jsonb       not null,
+  request         jsonb,
+  systems         jsonb,
+  retries         jsonb       not null default '[]',
+  reason          text
+);
+create unique index dead_letter_one_open on dead_letter (entity, record_id, system, slot) where state in ('open', 'retrying');
+create index dead_letter_list on dead_letter (state, id desc);
+create index dead_letter_record on dead_letter (entity, record_id, id desc);
+
+-- the same Idempotency-Key of a backend's push gives the same event
+create table push_key (
+  system   text        not null,
+  key      text        not null,
+  body     bytea       not null,
+  event_id text        not null,
+  at       timestamptz not null default clock_timestamp(),
+  primary key (system, key)
+);
+create index push_key_at on push_key (at);
