@@ -1,0 +1,552 @@
+package dev.twinsync.merge;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.NullNode;
+import dev.twinsync.merge.Golden.FieldState;
+import dev.twinsync.record.Field;
+import dev.twinsync.record.Overlay;
+import dev.twinsync.record.Rule;
+import dev.twinsync.record.Schema;
+import dev.twinsync.record.StatusFlow;
+import java.time.Instant;
+import java.time.OffsetDateTime;
+import java.time.format.DateTimeParseException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * The one place where truth is decided, a pure function of golden record, bases, observation and rules.
+ *
+ * <p>A reading that began after all that its base knows is the truth about its system and settles any doubt; one that
+ * ended before says nothing; one that overlaps and differs puts the base in doubt. What is left after taking away what
+ * the base held, what we sent without knowing the outcome, and how a system rendered what we sent, is an edit, and each
+ * field's rule says whether the golden record takes it. A push changes golden fields and never a base.
+ */
+public final class Merge {
+
+    /** The name under which a person's decisions are merged; such an edit has seen everything. */
+    public static final String OPERATOR = "operator";
+
+    static final String DEFAULT = "default";
+
+    private Merge() {}
+
+    /** What became of an observation as a whole. */
+    public enum Outcome {
+        MERGED,
+        UNCHANGED,
+        STALE,
+        DOUBTED
+    }
+
+    /**
+     * @param golden the golden record after it
+     * @param bases the bases after it, by system
+     * @param touched systems whose base was replaced
+     * @param moves path to what changed in the golden record
+     * @param conflicts values that a rule did not take
+     * @param stale paths whose value was an earlier stage: nothing changed
+     */
+    public record Result(
+            Golden golden,
+            Map<String, Base> bases,
+            Set<String> touched,
+            Map<String, Move> moves,
+            List<Conflict> conflicts,
+            List<String> stale,
+            Outcome outcome) {}
+
+    /** @param from may be null; {@code to} may be null */
+    public record Move(JsonNode from, JsonNode to, Rule rule) {}
+
+    /** @param system whose value lost; {@code fieldVersion} is that of the standing value */
+    public record Conflict(
+            String path,
+            String system,
+            JsonNode losing,
+            JsonNode winning,
+            String winner,
+            Rule rule,
+            long fieldVersion) {}
+
+    /**
+     * Merges one observation.
+     *
+     * @param stated the observation's usable values in normal form; of a push, a NullNode clears
+     * @param unusable fields of a reading that could not be put into normal form
+     * @param tick the present tick: when a doubt arises, it arises now
+     */
+    public static Result merge(
+            Schema schema,
+            Golden golden,
+            Map<String, Base> bases,
+            Observation observation,
+            Map<String, JsonNode> stated,
+            Set<String> unusable,
+            long tick) {
+        Run run = new Run(schema, golden, new HashMap<>(bases), observation, tick);
+        if (observation.kind() == Observation.Kind.READING) {
+            run.reading(stated, unusable);
+        } else {
+            run.push(stated);
+        }
+        return run.result();
+    }
+
+    private static final class Run {
+        private final Schema schema;
+        private final Golden before;
+        private final Map<String, Base> bases;
+        private final Observation observation;
+        private final String system;
+        private final long tick;
+        private final Instant when;
+
+        private final Map<String, FieldState> fields;
+        private final Set<String> touched = new HashSet<>();
+        private final Map<String, Move> moves = new LinkedHashMap<>();
+        private final List<Conflict> conflicts = new ArrayList<>();
+        private final List<String> stale = new ArrayList<>();
+        private Outcome outcome = Outcome.UNCHANGED;
+
+        Run(Schema schema, Golden golden, Map<String, Base> bases, Observation observation, long tick) {
+            this.schema = schema;
+            this.before = golden;
+            this.bases = bases;
+            this.observation = observation;
+            this.system = observation.system();
+            this.tick = tick;
+            this.fields = new HashMap<>(golden.fields());
+            Instant stated = observation.changedAt();
+            Instant arrived = observation.observedAt();
+            // a system's clock may be ahead of what was measured: nothing was made after it arrived
+            this.when = stated == null || stated.isAfter(arrived) ? arrived : stated;
+        }
+
+        Result result() {
+            long version = moves.isEmpty() ? before.version() : before.version() + 1;
+            Golden golden = moves.isEmpty() ? before : new Golden(before.id(), version, fields);
+            Base base = bases.get(system);
+            if (base != null
+                    && touched.contains(system)
+                    && base.known()
+                    && !base.doubt()
+                    && Due.paths(schema, golden, base).isEmpty()) {
+                bases.put(system, seen(base, version));
+            }
+            if (!moves.isEmpty()) {
+                outcome = Outcome.MERGED;
+            }
+            return new Result(golden, bases, touched, moves, conflicts, stale, outcome);
+        }
+
+        void reading(Map<String, JsonNode> row, Set<String> unusable) {
+            Base base = bases.getOrDefault(system, Base.unknown(system));
+            Ticks ticks = observation.ticks();
+            if (!base.known() || ticks.began() > base.ticks().ended()) {
+                fresh(base, row, unusable, ticks.began() > base.doubtAt());
+            } else if (ticks.ended() < base.ticks().began()) {
+                outcome = Outcome.STALE;
+            } else if (!sameRow(base, row, unusable)) {
+                put(base.doubted(tick));
+                outcome = Outcome.DOUBTED;
+            }
+        }
+
+        private boolean sameRow(Base base, Map<String, JsonNode> row, Set<String> unusable) {
+            if (base.exists() != observation.exists()) {
+                return false;
+            }
+            for (String path : union(row.keySet(), base.held().keySet())) {
+                if (!unusable.contains(Due.name(path))
+                        && !Due.same(row.get(path), base.held().get(path))) {
+                    return false;
+                }
+            }
+            return true;
+        }
+
+        private void fresh(Base base, Map<String, JsonNode> row, Set<String> unusable, boolean settles) {
+            Map<String, JsonNode> edits = new LinkedHashMap<>();
+            Map<String, JsonNode> held = new HashMap<>();
+            if (observation.exists()) {
+                boolean ours = base.wrote() != null && base.wrote().equals(observation.position());
+                for (String path : union(row.keySet(), base.held().keySet())) {
+                    if (schema.field(path) == null) {
+                        continue;
+                    }
+                    if (unusable.contains(Due.name(path))) {
+                        // what can't be read is no edit: the base keeps what it last understood
+                        if (base.held().get(path) != null) {
+                            held.put(path, base.held().get(path));
+                        }
+                        continue;
+                    }
+                    JsonNode value = row.get(path);
+                    JsonNode was = base.held().get(path);
+                    if (value != null) {
+                        held.put(path, value);
+                    }
+                    boolean echo = Due.same(value, was);
+                    boolean rendering = ours && base.sent().containsKey(path);
+                    // not being deleted is no news from a system that is looked at for the first time
+                    boolean alive = !base.known()
+                            && before.version() > 0
+                            && schema.field(path).rule() == Rule.STICKY
+                            && value != null
+                            && !value.asBoolean();
+                    if (alive) {
+                        continue;
+                    }
+                    if (!echo && !rendering && !intended(base, path, value)) {
+                        edits.put(path, value == null ? NullNode.getInstance() : value);
+                    }
+                }
+            } else if (base.known() && base.exists() && !deleted(base.held())) {
+                // only a record that a base held is believed deleted
+                edits.put("deleted", com.fasterxml.jackson.databind.node.BooleanNode.TRUE);
+            }
+            take(edits, base, true);
+
+            Map<String, JsonNode> sent = new HashMap<>(base.sent());
+            sent.keySet().removeAll(edits.keySet());
+            sent.entrySet().removeIf(e -> !observation.exists() || Due.same(e.getValue(), held.get(e.getKey())));
+            // a write that may still be under way carries the old position as its guard: once the position has moved
+            // it can no longer take effect, and its values are the system's own again
+            boolean moved = settles && !java.util.Objects.equals(base.position(), observation.position());
+            put(new Base(
+                    system,
+                    true,
+                    observation.exists(),
+                    held,
+                    unusable,
+                    observation.position(),
+                    observation.ticks(),
+                    base.doubt() && !settles,
+                    base.doubtAt(),
+                    moved ? Map.of() : base.intents(),
+                    sent,
+                    null,
+                    base.seen(),
+                    base.revision()));
+        }
+
+        void push(Map<String, JsonNode> stated) {
+            if (system.equals(OPERATOR)) {
+                take(new LinkedHashMap<>(stated), Base.unknown(OPERATOR), false);
+                return;
+            }
+            Base base = bases.getOrDefault(system, Base.unknown(system));
+            Map<String, JsonNode> values = new LinkedHashMap<>();
+            boolean news = !base.known();
+            for (Map.Entry<String, JsonNode> entry : stated.entrySet()) {
+                String path = entry.getKey();
+                JsonNode value = Overlay.apply(before.value(path), entry.getValue(), schema.field(path));
+                news |= !Due.same(value, base.held().get(path)) || !Due.same(value, before.value(path));
+                values.put(path, value == null ? NullNode.getInstance() : value);
+            }
+            if (!news) {
+                return;
+            }
+            if (late(base)) {
+                outcome = Outcome.STALE;
+            } else {
+                Map<String, JsonNode> edits = new LinkedHashMap<>();
+                values.forEach((path, value) -> {
+                    FieldState golden = before.fields().get(path);
+                    boolean own = golden != null && system.equals(golden.system());
+                    // what the system is known to hold is restated, not edited, unless it has itself said otherwise
+                    // since
+                    boolean restated =
+                            base.known() && Due.same(value, base.held().get(path)) && !own;
+                    if (!restated && !intended(base, path, value)) {
+                        edits.put(path, value);
+                    }
+                });
+                take(edits, base, false);
+            }
+            put(base.doubted(tick));
+            if (moves.isEmpty() && outcome == Outcome.UNCHANGED) {
+                outcome = Outcome.DOUBTED;
+            }
+        }
+
+        /** Whether a push is no newer than what its system is known to hold. */
+        private boolean late(Base base) {
+            Instant said = instant(observation.position());
+            Instant known = instant(base.position());
+            return said != null && known != null && !said.isAfter(known);
+        }
+
+        private static boolean intended(Base base, String path, JsonNode value) {
+            for (JsonNode intent : base.intents().getOrDefault(path, List.of())) {
+                if (Due.same(intent, value)) {
+                    return true;
+                }
+            }
+            return false;
+        }
+
+        /** Puts edits into the golden record, each as far as its rule lets it. */
+        private void take(Map<String, JsonNode> edits, Base base, boolean reading) {
+            boolean made = before.version() == 0;
+            if (made && (edits.isEmpty() || !observation.exists())) {
+                return;
+            }
+            JsonNode deleted = edits.remove("deleted");
+            if (deleted != null) {
+                take("deleted", deleted, base, reading);
+            }
+            FieldState tomb = fields.get("deleted");
+            boolean buried = !made
+                    && tomb != null
+                    && tomb.value() != null
+                    && tomb.value().asBoolean();
+            for (Map.Entry<String, JsonNode> edit : edits.entrySet()) {
+                if (buried && !system.equals(tomb.system()) && !system.equals(OPERATOR)) {
+                    FieldState golden = fields.get(edit.getKey());
+                    if (!Due.same(edit.getValue(), golden == null ? null : golden.value())) {
+                        lost(edit.getKey(), edit.getValue(), golden, Rule.STICKY);
+                    }
+                } else {
+                    take(edit.getKey(), edit.getValue(), base, reading);
+                }
+            }
+            if (made && !moves.isEmpty()) {
+                defaults();
+            }
+        }
+
+        private void defaults() {
+            for (Field field : schema.fields()) {
+                JsonNode value = field.defaultsToObservedAt()
+                        ? com.fasterxml.jackson.databind.node.TextNode.valueOf(Times.text(observation.observedAt()))
+                        : field.defaultValue();
+                if (value == null || value.isObject() || fields.containsKey(field.name())) {
+                    continue;
+                }
+                fields.put(field.name(), new FieldState(value, 1, DEFAULT, Instant.EPOCH));
+                moves.put(field.name(), new Move(null, value, field.rule()));
+            }
+        }
+
+        private void take(String path, JsonNode stated, Base base, boolean reading) {
+            JsonNode value = Due.nullable(stated);
+            Field field = schema.field(path);
+            if (field == null) {
+                return;
+            }
+            FieldState golden = fields.get(path);
+            JsonNode standing = golden == null ? null : golden.value();
+            if (Due.same(value, standing)) {
+                return;
+            }
+            boolean operator = system.equals(OPERATOR);
+            boolean unset = golden == null || golden.system().equals(DEFAULT);
+            boolean seen = operator
+                    || unset
+                    || golden.version() <= base.seen()
+                    || golden.system().equals(system);
+            Rule rule = field.rule();
+            if (rule == Rule.NEWEST && !field.newestWhile().isEmpty() && before.version() > 0 && !condition(field)) {
+                rule = Rule.FIRST;
+            }
+            switch (rule) {
+                case NEWEST -> newest(path, value, golden, seen, rule);
+                case OWNER -> {
+                    if (seen) {
+                        put(path, value, golden, rule);
+                    } else if (system.equals(field.owner())) {
+                        lostTo(path, value, golden, rule);
+                    } else if (golden.system().equals(field.owner())) {
+                        lost(path, value, golden, rule);
+                    } else {
+                        newest(path, value, golden, false, rule);
+                    }
+                }
+                case FIRST -> {
+                    if (unset || standing == null || operator) {
+                        put(path, value, golden, rule);
+                    } else if (!seen && value != null && precedes(system, golden.system())) {
+                        lostTo(path, value, golden, rule);
+                    } else {
+                        lost(path, value, golden, rule);
+                    }
+                }
+                case STICKY -> {
+                    boolean sets = value != null && value.asBoolean();
+                    boolean stuck = standing != null && standing.asBoolean();
+                    if (sets || !stuck || operator || golden.system().equals(system)) {
+                        put(path, value, golden, rule);
+                    } else {
+                        lost(path, value, golden, rule);
+                    }
+                }
+                case FORWARD -> forward(path, value, golden, field.flow(), base, reading, seen);
+                default -> throw new IllegalStateException("no such rule: " + rule);
+            }
+        }
+
+        private boolean condition(Field field) {
+            return field.newestWhile().entrySet().stream()
+                    .allMatch(e -> Due.same(before.value(e.getKey()), e.getValue()));
+        }
+
+        private void newest(String path, JsonNode value, FieldState golden, boolean seen, Rule rule) {
+            if (seen) {
+                put(path, value, golden, rule);
+                return;
+            }
+            int order = when.compareTo(golden.time());
+            if (order > 0 || order == 0 && precedes(system, golden.system())) {
+                lostTo(path, value, golden, rule);
+            } else {
+                lost(path, value, golden, rule);
+            }
+        }
+
+        private void forward(
+                String path,
+                JsonNode value,
+                FieldState golden,
+                StatusFlow flow,
+                Base base,
+                boolean reading,
+                boolean seen) {
+            if (value == null) {
+                lost(path, null, golden, Rule.FORWARD);
+                return;
+            }
+            if (golden == null || golden.value() == null) {
+                put(path, value, golden, Rule.FORWARD);
+                return;
+            }
+            String to = value.asText();
+            String standing = golden.value().asText();
+            boolean own = golden.system().equals(system) || system.equals(OPERATOR);
+            JsonNode was = !reading && own ? golden.value() : base.held().get(path);
+            if (was != null) {
+                String from = was.asText();
+                boolean timed = reading || observation.changedAt() != null || system.equals(OPERATOR);
+                if (flow.reopens(from, to) && timed) {
+                    if (seen && standing.equals(from)) {
+                        put(path, value, golden, Rule.FORWARD);
+                    } else if (flow.leads(to, standing)) {
+                        stale.add(path);
+                    } else {
+                        lost(path, value, golden, Rule.FORWARD);
+                    }
+                    return;
+                }
+                if (!from.equals(to) && !flow.leads(from, to)) {
+                    if (flow.leads(to, from)) {
+                        stale.add(path);
+                    } else {
+                        lost(path, value, golden, Rule.FORWARD);
+                    }
+                    return;
+                }
+            }
+            if (flow.rank(to) > flow.rank(standing)) {
+                if (!seen && !flow.leads(standing, to)) {
+                    lostTo(path, value, golden, Rule.FORWARD);
+                } else {
+                    put(path, value, golden, Rule.FORWARD);
+                }
+            } else if (flow.leads(to, standing)) {
+                stale.add(path);
+            } else {
+                lost(path, value, golden, Rule.FORWARD);
+            }
+        }
+
+        private void put(String path, JsonNode value, FieldState golden, Rule rule) {
+            Instant time = when;
+            if (golden != null && !golden.time().isBefore(time)) {
+                // made with knowledge of the former value, so later than it, whatever the clock says
+                time = golden.time().plusNanos(1000);
+            }
+            fields.put(path, new FieldState(value, before.version() + 1, system, time));
+            moves.put(path, new Move(golden == null ? null : golden.value(), value, rule));
+        }
+
+        /** The new value wins over one that its system had not seen. */
+        private void lostTo(String path, JsonNode value, FieldState golden, Rule rule) {
+            conflicts.add(
+                    new Conflict(path, golden.system(), golden.value(), value, system, rule, before.version() + 1));
+            Instant time = when;
+            if (rule != Rule.NEWEST && !golden.time().isBefore(time)) {
+                time = golden.time().plusNanos(1000);
+            }
+            fields.put(path, new FieldState(value, before.version() + 1, system, time));
+            moves.put(path, new Move(golden.value(), value, rule));
+        }
+
+        private void lost(String path, JsonNode value, FieldState golden, Rule rule) {
+            conflicts.add(new Conflict(
+                    path,
+                    system,
+                    Due.nullable(value),
+                    golden == null ? null : golden.value(),
+                    golden == null ? null : golden.system(),
+                    rule,
+                    golden == null ? 0 : golden.version()));
+        }
+
+        private boolean precedes(String one, String other) {
+            int a = schema.systems().indexOf(one);
+            int b = schema.systems().indexOf(other);
+            return a >= 0 && (b < 0 || a < b);
+        }
+
+        private void put(Base base) {
+            bases.put(system, base);
+            touched.add(system);
+        }
+
+        private static boolean deleted(Map<String, JsonNode> values) {
+            JsonNode deleted = values.get("deleted");
+            return deleted != null && deleted.asBoolean();
+        }
+
+        private static Base seen(Base b, long version) {
+            return new Base(
+                    b.system(),
+                    b.known(),
+                    b.exists(),
+                    b.held(),
+                    b.unusable(),
+                    b.position(),
+                    b.ticks(),
+                    b.doubt(),
+                    b.doubtAt(),
+                    b.intents(),
+                    b.sent(),
+                    b.wrote(),
+                    version,
+                    b.revision());
+        }
+
+        private static Set<String> union(Set<String> a, Set<String> b) {
+            Set<String> all = new java.util.LinkedHashSet<>(a);
+            all.addAll(b);
+            return all;
+        }
+
+        private static Instant instant(String text) {
+            if (text == null) {
+                return null;
+            }
+            try {
+                return OffsetDateTime.parse(text).toInstant();
+            } catch (DateTimeParseException e) {
+                return null;
+            }
+        }
+    }
+}

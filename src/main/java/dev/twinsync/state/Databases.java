@@ -1,0 +1,104 @@
+package dev.twinsync.state;
+
+import com.zaxxer.hikari.HikariConfig;
+import com.zaxxer.hikari.HikariDataSource;
+import javax.sql.DataSource;
+import org.flywaydb.core.Flyway;
+import org.springframework.beans.factory.annotation.Qualifier;
+import org.springframework.beans.factory.annotation.Value;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.context.annotation.Primary;
+import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.jdbc.datasource.DataSourceTransactionManager;
+import org.springframework.jdbc.datasource.TransactionAwareDataSourceProxy;
+import org.springframework.transaction.PlatformTransactionManager;
+import org.springframework.transaction.support.TransactionTemplate;
+
+/** The app's database and Twinsync's own, each with its pool and its transactions. */
+@Configuration
+class Databases {
+
+    /** Sessions of this name only write the schema sync: capture need not wait for their transactions. */
+    static final String STATE_SESSIONS = "twinsync-state";
+
+    @Bean(destroyMethod = "close")
+    HikariDataSource appPool(
+            @Value("${twinsync.app.db.url}") String url,
+            @Value("${twinsync.app.db.username}") String username,
+            @Value("${twinsync.app.db.password}") String password,
+            @Value("${twinsync.app.db.pool-size:8}") int size) {
+        return pool("app", url, username, password, size, "twinsync", null);
+    }
+
+    /** Joins the transaction of its thread, so that the flows of one delivery lock, compare and write in one. */
+    @Bean
+    DataSource appDataSource(@Qualifier("appPool") DataSource pool) {
+        return new TransactionAwareDataSourceProxy(pool);
+    }
+
+    @Bean
+    PlatformTransactionManager appTransactions(@Qualifier("appPool") DataSource pool) {
+        return new DataSourceTransactionManager(pool);
+    }
+
+    @Bean(destroyMethod = "close")
+    @Primary
+    HikariDataSource syncDataSource(
+            @Value("${twinsync.sync.db.url}") String url,
+            @Value("${twinsync.sync.db.username}") String username,
+            @Value("${twinsync.sync.db.password}") String password,
+            @Value("${twinsync.sync.db.pool-size:12}") int size) {
+        return pool("sync", url, username, password, size, STATE_SESSIONS, "sync");
+    }
+
+    @Bean
+    @Primary
+    PlatformTransactionManager transactions(@Qualifier("syncDataSource") DataSource dataSource) {
+        return new DataSourceTransactionManager(dataSource);
+    }
+
+    @Bean
+    @Primary
+    TransactionTemplate syncTransaction(@Qualifier("transactions") PlatformTransactionManager transactions) {
+        return new TransactionTemplate(transactions);
+    }
+
+    /** The state's own template; nobody gets it before the schema is there. */
+    @Bean
+    @Primary
+    JdbcTemplate syncJdbc(@Qualifier("syncDataSource") DataSource dataSource) {
+        Flyway.configure()
+                .dataSource(dataSource)
+                .schemas("sync")
+                .defaultSchema("sync")
+                .locations("classpath:db/migration")
+                .load()
+                .migrate();
+        return new JdbcTemplate(dataSource);
+    }
+
+    private static HikariDataSource pool(
+            String name, String url, String username, String password, int size, String session, String schema) {
+        HikariConfig config = new HikariConfig();
+        config.setPoolName(name);
+        config.setJdbcUrl(url);
+        config.setUsername(username);
+        config.setPassword(password);
+        config.setMaximumPoolSize(size);
+        config.setMinimumIdle(1);
+        config.setConnectionTimeout(5_000);
+        config.setValidationTimeout(2_000);
+        config.setInitializationFailTimeout(10_000);
+        if (schema != null) {
+            config.setSchema(schema);
+        }
+        config.addDataSourceProperty("ApplicationName", session);
+        config.addDataSourceProperty("connectTimeout", "5");
+        // a peer that vanished is noticed, and a statement never hangs a flow for good
+        config.addDataSourceProperty("socketTimeout", "60");
+        config.addDataSourceProperty("tcpKeepAlive", "true");
+        config.addDataSourceProperty("prepareThreshold", "3");
+        return new HikariDataSource(config);
+    }
+}

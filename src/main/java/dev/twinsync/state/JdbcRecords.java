@@ -1,0 +1,470 @@
+package dev.twinsync.state;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.merge.Base;
+import dev.twinsync.merge.Golden;
+import dev.twinsync.merge.Golden.FieldState;
+import dev.twinsync.merge.Ticks;
+import dev.twinsync.merge.Times;
+import dev.twinsync.record.Json;
+import java.sql.Array;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Timestamp;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import org.springframework.jdbc.core.ConnectionCallback;
+import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.stereotype.Component;
+import org.springframework.transaction.support.TransactionTemplate;
+
+/** {@link Records} in PostgreSQL: each method is a handful of set statements, whatever the number of records. */
+@Component("records")
+class JdbcRecords implements Records {
+
+    private static final String SAVE_NEW_GOLDEN = """
+            insert into golden (entity, id, version, fields)
+            select ?, u.id, u.version, u.fields::jsonb
+            from unnest(?::text[], ?::bigint[], ?::text[]) as u (id, version, fields)
+            order by u.id
+            on conflict do nothing
+            returning id""";
+
+    private static final String SAVE_GOLDEN = """
+            update golden g set version = u.version, fields = u.fields::jsonb, updated_at = clock_timestamp()
+            from unnest(?::text[], ?::bigint[], ?::bigint[], ?::text[]) as u (id, read, version, fields)
+            where g.entity = ? and g.id = u.id and g.version = u.read
+            returning g.id""";
+
+    private static final String SAVE_BASES = """
+            insert into base as b (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
+              doubt_at, detail, seen, revision, due_since, waiting_for, refused, key_number, observed_at)
+            select ?, u.id, u.system, u.known, u.present, u.held::jsonb, u.position, u.tick_began, u.tick_ended, u.doubt,
+              u.doubt_at, u.detail::jsonb, u.seen, u.revision, case when u.due then clock_timestamp() end,
+              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.observed_at
+            from unnest(?::text[], ?::text[], ?::boolean[], ?::boolean[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
+              ?::boolean[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::boolean[], ?::text[], ?::bigint[],
+              ?::int[], ?::timestamptz[])
+              as u (id, system, known, present, held, position, tick_began, tick_ended, doubt, doubt_at, detail, seen,
+                revision, due, waiting_for, refused, key_number, observed_at)
+            order by u.id, u.system
+            on conflict (entity, id, system) do update set
+              known = excluded.known, present = excluded.present, held = excluded.held, position = excluded.position,
+              tick_began = excluded.tick_began, tick_ended = excluded.tick_ended, doubt = excluded.doubt,
+              doubt_at = excluded.doubt_at, detail = excluded.detail, seen = excluded.seen, revision = excluded.revision,
+              due_since = case when excluded.due_since is not null then coalesce(b.due_since, excluded.due_since) end,
+              waiting_for = excluded.waiting_for, refused = excluded.refused, key_number = excluded.key_number,
+              observed_at = coalesce(excluded.observed_at, b.observed_at)
+            where b.revision = excluded.revision - 1
+            returning b.id, b.system""";
+
+    private static final String SAVE_CONFLICTS = """
+            insert into conflict (entity, record_id, path, system, losing, winning, winner, rule, field_version)
+            select ?, u.id, u.path, u.system, u.losing::jsonb, u.winning::jsonb, u.winner, u.rule, u.field_version
+            from unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[])
+              as u (id, path, system, losing, winning, winner, rule, field_version)""";
+
+    private static final String SAVE_HISTORY = """
+            insert into history (entity, id, kind, system, version, fields, rule, loser, note)
+            select ?, u.id, u.kind, u.system, u.version, u.fields::jsonb, u.rule, u.loser::jsonb, u.note
+            from unnest(?::text[], ?::text[], ?::text[], ?::bigint[], ?::text[], ?::text[], ?::text[], ?::text[])
+              as u (id, kind, system, version, fields, rule, loser, note)""";
+
+    private final JdbcTemplate jdbc;
+    private final TransactionTemplate transaction;
+
+    JdbcRecords(JdbcTemplate jdbc, TransactionTemplate transaction) {
+        this.jdbc = jdbc;
+        this.transaction = transaction;
+    }
+
+    @Override
+    public long tick() {
+        Long tick = jdbc.queryForObject("select nextval('tick')", Long.class);
+        return tick == null ? 0 : tick;
+    }
+
+    @Override
+    public Map<String, Snapshot> load(String entity, Collection<String> ids) {
+        String[] keys = ids.stream().distinct().toArray(String[]::new);
+        Map<String, Golden> goldens = new HashMap<>();
+        Map<String, Map<String, Base>> bases = new HashMap<>();
+        Map<String, Map<String, Delivery>> deliveries = new HashMap<>();
+        jdbc.query(
+                connection -> statement(
+                        connection,
+                        "select id, version, fields from golden where entity = ? and id = any (?)",
+                        entity,
+                        keys),
+                row -> {
+                    goldens.put(
+                            row.getString(1), new Golden(row.getString(1), row.getLong(2), fields(row.getString(3))));
+                });
+        jdbc.query(
+                connection ->
+                        statement(connection, "select * from base where entity = ? and id = any (?)", entity, keys),
+                row -> {
+                    String id = row.getString("id");
+                    String system = row.getString("system");
+                    bases.computeIfAbsent(id, k -> new HashMap<>()).put(system, base(row));
+                    deliveries.computeIfAbsent(id, k -> new HashMap<>()).put(system, delivery(row));
+                });
+        Map<String, Snapshot> snapshots = new LinkedHashMap<>();
+        for (String id : keys) {
+            snapshots.put(
+                    id,
+                    new Snapshot(
+                            goldens.getOrDefault(id, Golden.none(id)),
+                            bases.getOrDefault(id, Map.of()),
+                            deliveries.getOrDefault(id, Map.of())));
+        }
+        return snapshots;
+    }
+
+    private static PreparedStatement statement(Connection connection, String sql, String entity, String[] keys)
+            throws SQLException {
+        PreparedStatement statement = connection.prepareStatement(sql);
+        statement.setString(1, entity);
+        statement.setArray(2, connection.createArrayOf("text", keys));
+        return statement;
+    }
+
+    @Override
+    public List<String> save(String entity, Collection<Change> changes) {
+        List<Change> open = new ArrayList<>(changes);
+        Set<String> lost = new HashSet<>();
+        // all or nothing per record: where a fence fails, the others are written without that record
+        while (!open.isEmpty()) {
+            List<Change> now = open;
+            Set<String> failed = transaction.execute(status -> {
+                Set<String> fenced = write(entity, now);
+                if (!fenced.isEmpty()) {
+                    status.setRollbackOnly();
+                }
+                return fenced;
+            });
+            if (failed == null || failed.isEmpty()) {
+                break;
+            }
+            lost.addAll(failed);
+            open = now.stream().filter(c -> !failed.contains(c.id())).toList();
+        }
+        return List.copyOf(lost);
+    }
+
+    private Set<String> write(String entity, List<Change> changes) {
+        return jdbc.execute((ConnectionCallback<Set<String>>) connection -> {
+            Set<String> fenced = new HashSet<>();
+            goldens(connection, entity, changes, fenced);
+            bases(connection, entity, changes, fenced);
+            if (fenced.isEmpty()) {
+                conflicts(connection, entity, changes);
+                history(connection, entity, changes);
+            }
+            return fenced;
+        });
+    }
+
+    private static void goldens(Connection connection, String entity, List<Change> changes, Set<String> fenced)
+            throws SQLException {
+        List<Change> made = changes.stream()
+                .filter(c -> c.golden() != null && c.readVersion() == 0)
+                .toList();
+        if (!made.isEmpty()) {
+            try (PreparedStatement statement = connection.prepareStatement(SAVE_NEW_GOLDEN)) {
+                statement.setString(1, entity);
+                statement.setArray(2, texts(connection, made.stream().map(Change::id)));
+                statement.setArray(
+                        3, longs(connection, made.stream().map(c -> c.golden().version())));
+                statement.setArray(4, texts(connection, made.stream().map(c -> fields(c.golden()))));
+                fence(statement, made, fenced);
+            }
+        }
+        List<Change> moved = changes.stream()
+                .filter(c -> c.golden() != null && c.readVersion() > 0)
+                .toList();
+        if (!moved.isEmpty()) {
+            try (PreparedStatement statement = connection.prepareStatement(SAVE_GOLDEN)) {
+                statement.setArray(1, texts(connection, moved.stream().map(Change::id)));
+                statement.setArray(2, longs(connection, moved.stream().map(Change::readVersion)));
+                statement.setArray(
+                        3, longs(connection, moved.stream().map(c -> c.golden().version())));
+                statement.setArray(4, texts(connection, moved.stream().map(c -> fields(c.golden()))));
+                statement.setString(5, entity);
+                fence(statement, moved, fenced);
+            }
+        }
+    }
+
+    private static void fence(PreparedStatement statement, List<Change> changes, Set<String> fenced)
+            throws SQLException {
+        Set<String> written = new HashSet<>();
+        try (ResultSet rows = statement.executeQuery()) {
+            while (rows.next()) {
+                written.add(rows.getString(1));
+            }
+        }
+        for (Change change : changes) {
+            if (!written.contains(change.id())) {
+                fenced.add(change.id());
+            }
+        }
+    }
+
+    private record Row(String id, BaseChange change) {
+        Base base() {
+            return change.base();
+        }
+    }
+
+    private static void bases(Connection connection, String entity, List<Change> changes, Set<String> fenced)
+            throws SQLException {
+        List<Row> rows = changes.stream()
+                .flatMap(c -> c.bases().stream().map(b -> new Row(c.id(), b)))
+                .toList();
+        if (rows.isEmpty()) {
+            return;
+        }
+        Set<String> written = new HashSet<>();
+        try (PreparedStatement s = connection.prepareStatement(SAVE_BASES)) {
+            s.setString(1, entity);
+            s.setArray(2, texts(connection, rows.stream().map(Row::id)));
+            s.setArray(3, texts(connection, rows.stream().map(r -> r.base().system())));
+            s.setArray(4, booleans(connection, rows.stream().map(r -> r.base().known())));
+            s.setArray(5, booleans(connection, rows.stream().map(r -> r.base().exists())));
+            s.setArray(
+                    6,
+                    texts(connection, rows.stream().map(r -> Json.text(r.base().held()))));
+            s.setArray(7, texts(connection, rows.stream().map(r -> r.base().position())));
+            s.setArray(
+                    8, longs(connection, rows.stream().map(r -> r.base().ticks().began())));
+            s.setArray(
+                    9, longs(connection, rows.stream().map(r -> r.base().ticks().ended())));
+            s.setArray(10, booleans(connection, rows.stream().map(r -> r.base().doubt())));
+            s.setArray(11, longs(connection, rows.stream().map(r -> r.base().doubtAt())));
+            s.setArray(12, texts(connection, rows.stream().map(r -> detail(r.base()))));
+            s.setArray(13, longs(connection, rows.stream().map(r -> r.base().seen())));
+            s.setArray(14, longs(connection, rows.stream().map(r -> r.base().revision() + 1)));
+            s.setArray(
+                    15, booleans(connection, rows.stream().map(r -> r.change().due())));
+            s.setArray(
+                    16,
+                    texts(
+                            connection,
+                            rows.stream()
+                                    .map(r -> r.change().waitingFor().isEmpty()
+                                            ? null
+                                            : String.join(",", r.change().waitingFor()))));
+            s.setArray(17, longs(connection, rows.stream().map(r -> r.change().refused())));
+            s.setArray(
+                    18,
+                    connection.createArrayOf(
+                            "int",
+                            rows.stream().map(r -> r.change().keyNumber()).toArray()));
+            s.setArray(
+                    19,
+                    texts(
+                            connection,
+                            rows.stream()
+                                    .map(r -> r.change().observedAt() == null
+                                            ? null
+                                            : Times.text(r.change().observedAt()))));
+            try (ResultSet result = s.executeQuery()) {
+                while (result.next()) {
+                    written.add(result.getString(1) + '\n' + result.getString(2));
+                }
+            }
+        }
+        for (Row row : rows) {
+            if (!written.contains(row.id() + '\n' + row.base().system())) {
+                fenced.add(row.id());
+            }
+        }
+    }
+
+    private record Of<T>(String id, T item) {}
+
+    private static void conflicts(Connection connection, String entity, List<Change> changes) throws SQLException {
+        List<Of<Conflict>> rows = changes.stream()
+                .flatMap(c -> c.conflicts().stream().map(x -> new Of<>(c.id(), x)))
+                .toList();
+        if (rows.isEmpty()) {
+            return;
+        }
+        try (PreparedStatement s = connection.prepareStatement(SAVE_CONFLICTS)) {
+            s.setString(1, entity);
+            s.setArray(2, texts(connection, rows.stream().map(Of::id)));
+            s.setArray(3, texts(connection, rows.stream().map(r -> r.item().path())));
+            s.setArray(4, texts(connection, rows.stream().map(r -> r.item().system())));
+            s.setArray(5, texts(connection, rows.stream().map(r -> json(r.item().losing()))));
+            s.setArray(6, texts(connection, rows.stream().map(r -> json(r.item().winning()))));
+            s.setArray(7, texts(connection, rows.stream().map(r -> r.item().winner())));
+            s.setArray(8, texts(connection, rows.stream().map(r -> r.item().rule())));
+            s.setArray(9, longs(connection, rows.stream().map(r -> r.item().fieldVersion())));
+            s.executeUpdate();
+        }
+    }
+
+    private static void history(Connection connection, String entity, List<Change> changes) throws SQLException {
+        List<Of<Event>> rows = changes.stream()
+                .flatMap(c -> c.events().stream().map(x -> new Of<>(c.id(), x)))
+                .toList();
+        if (rows.isEmpty()) {
+            return;
+        }
+        try (PreparedStatement s = connection.prepareStatement(SAVE_HISTORY)) {
+            s.setString(1, entity);
+            s.setArray(2, texts(connection, rows.stream().map(Of::id)));
+            s.setArray(3, texts(connection, rows.stream().map(r -> r.item().kind())));
+            s.setArray(4, texts(connection, rows.stream().map(r -> r.item().system())));
+            s.setArray(5, longs(connection, rows.stream().map(r -> r.item().version())));
+            s.setArray(6, texts(connection, rows.stream().map(r -> json(r.item().fields()))));
+            s.setArray(7, texts(connection, rows.stream().map(r -> r.item().rule())));
+            s.setArray(8, texts(connection, rows.stream().map(r -> json(r.item().loser()))));
+            s.setArray(9, texts(connection, rows.stream().map(r -> r.item().note())));
+            s.executeUpdate();
+        }
+    }
+
+    @Override
+    public List<String> due(String entity, String system, Instant before, int limit) {
+        return jdbc.queryForList("""
+                select b.id from base b
+                where b.entity = ? and b.system = ? and b.due_since < ?
+                  and not exists (select from golden g where g.entity = b.entity and g.id = b.id and g.version = b.refused)
+                order by b.due_since limit ?""", String.class, entity, system, Timestamp.from(before), limit);
+    }
+
+    private static Array texts(Connection connection, java.util.stream.Stream<String> values) throws SQLException {
+        return connection.createArrayOf("text", values.toArray());
+    }
+
+    private static Array longs(Connection connection, java.util.stream.Stream<Long> values) throws SQLException {
+        return connection.createArrayOf("bigint", values.toArray());
+    }
+
+    private static Array booleans(Connection connection, java.util.stream.Stream<Boolean> values) throws SQLException {
+        return connection.createArrayOf("boolean", values.toArray());
+    }
+
+    private static String json(JsonNode value) {
+        return value == null ? null : Json.text(value);
+    }
+
+    private static String fields(Golden golden) {
+        ObjectNode object = Json.MAPPER.createObjectNode();
+        new TreeMap<>(golden.fields()).forEach((path, state) -> {
+            ObjectNode field = object.putObject(path);
+            field.set("v", state.value());
+            field.put("n", state.version());
+            field.put("s", state.system());
+            field.put("t", Times.text(state.time()));
+        });
+        return Json.text(object);
+    }
+
+    private static Map<String, FieldState> fields(String text) {
+        Map<String, FieldState> fields = new HashMap<>();
+        Json.read(text).properties().forEach(entry -> {
+            JsonNode field = entry.getValue();
+            JsonNode value = field.get("v");
+            fields.put(
+                    entry.getKey(),
+                    new FieldState(
+                            value == null || value.isNull() ? null : value,
+                            field.get("n").asLong(),
+                            field.get("s").asText(),
+                            Instant.parse(field.get("t").asText())));
+        });
+        return fields;
+    }
+
+    private static String detail(Base base) {
+        if (base.unusable().isEmpty() && base.intents().isEmpty() && base.sent().isEmpty() && base.wrote() == null) {
+            return null;
+        }
+        ObjectNode detail = Json.MAPPER.createObjectNode();
+        if (!base.unusable().isEmpty()) {
+            ArrayNode unusable = detail.putArray("unusable");
+            base.unusable().forEach(unusable::add);
+        }
+        if (!base.intents().isEmpty()) {
+            ObjectNode intents = detail.putObject("intents");
+            base.intents().forEach((path, values) -> {
+                ArrayNode array = intents.putArray(path);
+                values.forEach(array::add);
+            });
+        }
+        if (!base.sent().isEmpty()) {
+            ObjectNode sent = detail.putObject("sent");
+            base.sent().forEach(sent::set);
+        }
+        if (base.wrote() != null) {
+            detail.put("wrote", base.wrote());
+        }
+        return Json.text(detail);
+    }
+
+    private static Base base(ResultSet row) throws SQLException {
+        String text = row.getString("detail");
+        JsonNode detail = text == null ? Json.MAPPER.createObjectNode() : Json.read(text);
+        Set<String> unusable = new HashSet<>();
+        detail.path("unusable").forEach(name -> unusable.add(name.asText()));
+        Map<String, List<JsonNode>> intents = new HashMap<>();
+        detail.path("intents").properties().forEach(entry -> {
+            List<JsonNode> values = new ArrayList<>();
+            entry.getValue().forEach(values::add);
+            intents.put(entry.getKey(), values);
+        });
+        return new Base(
+                row.getString("system"),
+                row.getBoolean("known"),
+                row.getBoolean("present"),
+                map(Json.read(row.getString("held"))),
+                unusable,
+                row.getString("position"),
+                new Ticks(row.getLong("tick_began"), row.getLong("tick_ended")),
+                row.getBoolean("doubt"),
+                row.getLong("doubt_at"),
+                intents,
+                map(detail.path("sent")),
+                detail.path("wrote").isMissingNode()
+                        ? null
+                        : detail.path("wrote").asText(),
+                row.getLong("seen"),
+                row.getLong("revision"));
+    }
+
+    private static Map<String, JsonNode> map(JsonNode object) {
+        Map<String, JsonNode> map = new HashMap<>();
+        object.properties().forEach(entry -> map.put(entry.getKey(), entry.getValue()));
+        return map;
+    }
+
+    private static Delivery delivery(ResultSet row) throws SQLException {
+        Timestamp due = row.getTimestamp("due_since");
+        Timestamp observed = row.getTimestamp("observed_at");
+        Array waiting = row.getArray("waiting_for");
+        long refused = row.getLong("refused");
+        boolean none = row.wasNull();
+        return new Delivery(
+                due == null ? null : due.toInstant(),
+                waiting == null ? List.of() : Arrays.asList((String[]) waiting.getArray()),
+                none ? null : refused,
+                row.getInt("key_number"),
+                observed == null ? null : observed.toInstant());
+    }
+}
