@@ -16,24 +16,26 @@ create table base (
   entity      text        not null,
   id          text        not null,
   system      text        not null,
-  known       boolean     not null,
-  present     boolean     not null,
-  held        jsonb       not null,  -- path -> value
+  known       boolean     not null default false,
+  present     boolean     not null default false,
+  held        jsonb       not null default '{}', -- path -> value
   position    text,
-  tick_began  bigint      not null,
-  tick_ended  bigint      not null,
-  doubt       boolean     not null,
-  doubt_at    bigint      not null,
+  tick_began  bigint      not null default -2,
+  tick_ended  bigint      not null default -1,
+  doubt       boolean     not null default false,
+  doubt_at    bigint      not null default -1,
   detail      jsonb,                 -- {unusable: [], intents: {}, sent: {}, wrote: text}, null when all are empty
-  seen        bigint      not null,
-  revision    bigint      not null,
+  seen        bigint      not null default 0,
+  revision    bigint      not null default 0,
   due_since   timestamptz,           -- null: nothing is due
+  due_version bigint      not null default 0, -- the newest golden version by which it was judged whether anything is due
   waiting_for text[],                -- required fields that are not there yet
   refused     bigint,                -- the golden version that this system refused for good: a letter is open
   key_number  int         not null default 0, -- how many keys the version under delivery has used: entity/id/version.n
   observed_at timestamptz,
   primary key (entity, id, system)
 ) with (fillfactor = 80);
+-- a refused or waiting record stays due: the sweep passes over it, the operator sees it
 create index base_due on base (entity, system, due_since) where due_since is not null;
 -- what a key sweep compares with the keys that the system still has
 create index base_keys on base (entity, system, id) where present;

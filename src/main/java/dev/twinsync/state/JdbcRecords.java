@@ -51,25 +51,38 @@ class JdbcRecords implements Records {
 
     private static final String SAVE_BASES = """
             insert into base as b (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
-              doubt_at, detail, seen, revision, due_since, waiting_for, refused, key_number, observed_at)
+              doubt_at, detail, seen, revision, due_since, waiting_for, refused, key_number, observed_at,
+              due_version)
             select ?, u.id, u.system, u.known, u.present, u.held::jsonb, u.position, u.tick_began, u.tick_ended, u.doubt,
               u.doubt_at, u.detail::jsonb, u.seen, u.revision, case when u.due then clock_timestamp() end,
-              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.observed_at
+              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.observed_at, u.judged
             from unnest(?::text[], ?::text[], ?::boolean[], ?::boolean[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
               ?::boolean[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::boolean[], ?::text[], ?::bigint[],
-              ?::int[], ?::timestamptz[])
+              ?::int[], ?::timestamptz[], ?::bigint[])
               as u (id, system, known, present, held, position, tick_began, tick_ended, doubt, doubt_at, detail, seen,
-                revision, due, waiting_for, refused, key_number, observed_at)
+                revision, due, waiting_for, refused, key_number, observed_at, judged)
             order by u.id, u.system
             on conflict (entity, id, system) do update set
               known = excluded.known, present = excluded.present, held = excluded.held, position = excluded.position,
               tick_began = excluded.tick_began, tick_ended = excluded.tick_ended, doubt = excluded.doubt,
               doubt_at = excluded.doubt_at, detail = excluded.detail, seen = excluded.seen, revision = excluded.revision,
-              due_since = case when excluded.due_since is not null then coalesce(b.due_since, excluded.due_since) end,
+              -- what was judged by an older golden version can't say that nothing is owed any more
+              due_since = case when excluded.due_since is not null or b.due_version > excluded.due_version
+                then coalesce(b.due_since, excluded.due_since, clock_timestamp()) end,
+              due_version = greatest(b.due_version, excluded.due_version),
               waiting_for = excluded.waiting_for, refused = excluded.refused, key_number = excluded.key_number,
               observed_at = coalesce(excluded.observed_at, b.observed_at)
             where b.revision = excluded.revision - 1
             returning b.id, b.system""";
+
+    private static final String MARK_OWED = """
+            insert into base as b (entity, id, system, due_since, due_version)
+            select ?, u.id, u.system, clock_timestamp(), u.version
+            from unnest(?::text[], ?::text[], ?::bigint[]) as u (id, system, version)
+            order by u.id, u.system
+            on conflict (entity, id, system) do update set
+              due_since = coalesce(b.due_since, excluded.due_since),
+              due_version = greatest(b.due_version, excluded.due_version)""";
 
     private static final String SAVE_CONFLICTS = """
             insert into conflict (entity, record_id, path, system, losing, winning, winner, rule, field_version)
@@ -171,6 +184,7 @@ class JdbcRecords implements Records {
             goldens(connection, entity, changes, fenced);
             bases(connection, entity, changes, fenced);
             if (fenced.isEmpty()) {
+                owed(connection, entity, changes);
                 conflicts(connection, entity, changes);
                 history(connection, entity, changes);
             }
@@ -224,7 +238,7 @@ class JdbcRecords implements Records {
         }
     }
 
-    private record Row(String id, BaseChange change) {
+    private record Row(String id, BaseChange change, long judged) {
         Base base() {
             return change.base();
         }
@@ -233,7 +247,7 @@ class JdbcRecords implements Records {
     private static void bases(Connection connection, String entity, List<Change> changes, Set<String> fenced)
             throws SQLException {
         List<Row> rows = changes.stream()
-                .flatMap(c -> c.bases().stream().map(b -> new Row(c.id(), b)))
+                .flatMap(c -> c.bases().stream().map(b -> new Row(c.id(), b, c.judged())))
                 .toList();
         if (rows.isEmpty()) {
             return;
@@ -282,6 +296,7 @@ class JdbcRecords implements Records {
                                     .map(r -> r.change().observedAt() == null
                                             ? null
                                             : Times.text(r.change().observedAt()))));
+            s.setArray(20, longs(connection, rows.stream().map(Row::judged)));
             try (ResultSet result = s.executeQuery()) {
                 while (result.next()) {
                     written.add(result.getString(1) + '\n' + result.getString(2));
@@ -292,6 +307,23 @@ class JdbcRecords implements Records {
             if (!written.contains(row.id() + '\n' + row.base().system())) {
                 fenced.add(row.id());
             }
+        }
+    }
+
+    private static void owed(Connection connection, String entity, List<Change> changes) throws SQLException {
+        record Owed(String id, String system, long version) {}
+        List<Owed> rows = changes.stream()
+                .flatMap(c -> c.owed().stream().map(system -> new Owed(c.id(), system, c.judged())))
+                .toList();
+        if (rows.isEmpty()) {
+            return;
+        }
+        try (PreparedStatement s = connection.prepareStatement(MARK_OWED)) {
+            s.setString(1, entity);
+            s.setArray(2, texts(connection, rows.stream().map(Owed::id)));
+            s.setArray(3, texts(connection, rows.stream().map(Owed::system)));
+            s.setArray(4, longs(connection, rows.stream().map(Owed::version)));
+            s.executeUpdate();
         }
     }
 

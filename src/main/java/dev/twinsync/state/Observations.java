@@ -1,0 +1,131 @@
+package dev.twinsync.state;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.merge.Observation;
+import dev.twinsync.merge.ObservationJson;
+import dev.twinsync.merge.Ticks;
+import dev.twinsync.merge.Times;
+import java.nio.charset.StandardCharsets;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.UUID;
+import java.util.concurrent.ThreadLocalRandom;
+import org.apache.camel.CamelContext;
+import org.apache.camel.Message;
+import org.apache.camel.ProducerTemplate;
+import org.apache.camel.component.kafka.KafkaConstants;
+import org.apache.camel.support.DefaultMessage;
+import org.springframework.stereotype.Component;
+
+/** Puts observations on their topic: when {@link #publish} returns, Kafka has them all. */
+@Component("observations")
+public class Observations {
+
+    static final String PUBLISH = "direct:publish-records";
+
+    private final CamelContext camel;
+    private final ProducerTemplate template;
+
+    Observations(CamelContext camel, ProducerTemplate template) {
+        this.camel = camel;
+        this.template = template;
+    }
+
+    /** A reading; its event id is the same whenever the same look at the same record is published again. */
+    public static Observation reading(
+            String entity,
+            String id,
+            String system,
+            boolean exists,
+            ObjectNode data,
+            String position,
+            Ticks ticks,
+            Instant changedAt) {
+        String eventId = UUID.nameUUIDFromBytes(
+                        (system + '/' + entity + '/' + id + '/' + position + '/' + exists + '/' + ticks.ended())
+                                .getBytes(StandardCharsets.UTF_8))
+                .toString();
+        return new Observation(
+                Observation.Kind.READING,
+                entity,
+                id,
+                system,
+                exists,
+                data,
+                position,
+                ticks,
+                changedAt,
+                Instant.now(),
+                eventId,
+                trace());
+    }
+
+    /**
+     * A push.
+     *
+     * @param position the text of its {@code updated_at}, or null
+     * @param changedAt its {@code updated_at} corrected by the measured clock offset, or null
+     */
+    public static Observation push(
+            String entity,
+            String id,
+            String system,
+            ObjectNode data,
+            String position,
+            Instant changedAt,
+            String eventId) {
+        return new Observation(
+                Observation.Kind.PUSH,
+                entity,
+                id,
+                system,
+                true,
+                data,
+                position,
+                null,
+                changedAt,
+                Instant.now(),
+                eventId,
+                trace());
+    }
+
+    /** Sends all and waits for all acknowledgements; what fails, fails the call. */
+    public void publish(List<Observation> observations) {
+        List<Message> messages = new ArrayList<>(observations.size());
+        for (Observation o : observations) {
+            Message message = message(Topics.observed(o.entity()), o.id(), ObservationJson.write(o));
+            message.setHeader("ce_specversion", "1.0");
+            message.setHeader("ce_type", "dev.twinsync." + o.entity() + ".observed");
+            message.setHeader("ce_id", o.eventId());
+            message.setHeader("ce_source", o.system());
+            message.setHeader("ce_subject", o.id());
+            message.setHeader("ce_time", Times.text(o.changedAt() == null ? o.observedAt() : o.changedAt()));
+            message.setHeader("traceparent", o.traceparent());
+            messages.add(message);
+        }
+        send(messages);
+    }
+
+    /** A record for a topic, keyed by the canonical id. */
+    public Message message(String topic, String key, byte[] value) {
+        Message message = new DefaultMessage(camel);
+        message.setHeader(KafkaConstants.OVERRIDE_TOPIC, topic);
+        message.setHeader(KafkaConstants.KEY, key);
+        message.setBody(value);
+        return message;
+    }
+
+    /** Sends records in one go and waits for all acknowledgements. */
+    public void send(List<Message> messages) {
+        if (!messages.isEmpty()) {
+            template.sendBody(PUBLISH, messages);
+        }
+    }
+
+    /** A new W3C trace context: one trace is one change on its way from one end to the others. */
+    public static String trace() {
+        ThreadLocalRandom random = ThreadLocalRandom.current();
+        return "00-%016x%016x-%016x-01".formatted(random.nextLong(), random.nextLong(), random.nextLong());
+    }
+}
