@@ -46,6 +46,8 @@ public interface Records {
      * @param golden the new golden record, or null where it is unchanged
      * @param readVersion the version that was read: 0 for none
      * @param bases the new bases, with the revision that was read; the store adds one
+     * @param owed systems whose base stays as it is, but that are due because the golden record has changed: marking
+     *     them takes no revision, so that a delivery under way is not disturbed
      */
     record Change(
             String id,
@@ -53,7 +55,24 @@ public interface Records {
             long readVersion,
             List<BaseChange> bases,
             List<Conflict> conflicts,
-            List<Event> events) {}
+            List<Event> events,
+            List<String> owed) {
+
+        public Change(
+                String id,
+                Golden golden,
+                long readVersion,
+                List<BaseChange> bases,
+                List<Conflict> conflicts,
+                List<Event> events) {
+            this(id, golden, readVersion, bases, conflicts, events, List.of());
+        }
+
+        /** The golden version by which it was judged whether the bases are due. */
+        long judged() {
+            return golden == null ? readVersion : golden.version();
+        }
+    }
 
     /**
      * @param due whether the system is due; a due base keeps the time since when it is
