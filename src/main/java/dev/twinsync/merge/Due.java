@@ -79,7 +79,10 @@ public final class Due {
 
     /** Paths that the system shows otherwise than it was told. */
     public static List<String> altered(Base base) {
-        return base.sent().keySet().stream().sorted().toList();
+        return base.sent().keySet().stream()
+                .filter(path -> !same(base.sent().get(path), base.held().get(path)))
+                .sorted()
+                .toList();
     }
 
     private static boolean differs(Golden golden, Base base, String path) {
