@@ -17,6 +17,8 @@ import java.util.Map;
  * @param doubtAt the tick at which the doubt arose
  * @param intents path to values that were sent and whose outcome is not known
  * @param sent path to the value that was sent where the system shows another one for it: altered there
+ * @param stated path to the value that the system pushed last and that no reading has shown yet: when one does, it is
+ *     no second edit
  * @param wrote the position with which our last write was answered, until a reading has shown what became of it
  * @param seen the golden version that the system has seen
  * @param revision fences replacement: merge and delivery replace a base only from the one they read
@@ -33,6 +35,7 @@ public record Base(
         long doubtAt,
         Map<String, List<JsonNode>> intents,
         Map<String, JsonNode> sent,
+        Map<String, JsonNode> stated,
         String wrote,
         long seen,
         long revision) {
@@ -51,6 +54,7 @@ public record Base(
                 -1,
                 Map.of(),
                 Map.of(),
+                Map.of(),
                 null,
                 0,
                 0);
@@ -58,7 +62,7 @@ public record Base(
 
     public Base doubted(long tick) {
         return new Base(
-                system, known, exists, held, unusable, position, ticks, true, tick, intents, sent, wrote, seen,
+                system, known, exists, held, unusable, position, ticks, true, tick, intents, sent, stated, wrote, seen,
                 revision);
     }
 }

@@ -189,6 +189,13 @@ public final class Merge {
                     }
                     JsonNode value = row.get(path);
                     JsonNode was = base.held().get(path);
+                    if (!settles && base.stated().containsKey(path)) {
+                        // read before the push arrived, so perhaps older than what it states: it says nothing here
+                        if (was != null) {
+                            held.put(path, was);
+                        }
+                        continue;
+                    }
                     if (value != null) {
                         held.put(path, value);
                     }
@@ -203,7 +210,9 @@ public final class Merge {
                     if (alive) {
                         continue;
                     }
-                    if (!echo && !rendering && !intended(base, path, value)) {
+                    boolean pushed = base.stated().containsKey(path)
+                            && Due.same(base.stated().get(path), value);
+                    if (!echo && !rendering && !pushed && !intended(base, path, value)) {
                         edits.put(path, value == null ? NullNode.getInstance() : value);
                     }
                 }
@@ -231,6 +240,7 @@ public final class Merge {
                     base.doubtAt(),
                     moved ? Map.of() : base.intents(),
                     sent,
+                    moved ? Map.of() : base.stated(),
                     null,
                     base.seen(),
                     base.revision()));
@@ -243,6 +253,7 @@ public final class Merge {
             }
             Base base = bases.getOrDefault(system, Base.unknown(system));
             Map<String, JsonNode> values = new LinkedHashMap<>();
+            Map<String, JsonNode> said = new HashMap<>(base.stated());
             boolean news = !base.known();
             for (Map.Entry<String, JsonNode> entry : stated.entrySet()) {
                 String path = entry.getKey();
@@ -264,13 +275,16 @@ public final class Merge {
                     // since
                     boolean restated =
                             base.known() && Due.same(value, base.held().get(path)) && !own;
-                    if (!restated && !intended(base, path, value)) {
+                    // a push that was overtaken by a later one of its own system is read for, not merged
+                    boolean overtaken = own && observation.changedAt() != null && !when.isAfter(golden.time());
+                    if (!restated && !overtaken && !intended(base, path, value)) {
                         edits.put(path, value);
                     }
                 });
+                said.putAll(edits);
                 take(edits, base, false);
             }
-            put(base.doubted(tick));
+            put(stated(base, said).doubted(tick));
             if (moves.isEmpty() && outcome == Outcome.UNCHANGED) {
                 outcome = Outcome.DOUBTED;
             }
@@ -514,6 +528,25 @@ public final class Merge {
             return deleted != null && deleted.asBoolean();
         }
 
+        private static Base stated(Base b, Map<String, JsonNode> stated) {
+            return new Base(
+                    b.system(),
+                    b.known(),
+                    b.exists(),
+                    b.held(),
+                    b.unusable(),
+                    b.position(),
+                    b.ticks(),
+                    b.doubt(),
+                    b.doubtAt(),
+                    b.intents(),
+                    b.sent(),
+                    Map.copyOf(stated),
+                    b.wrote(),
+                    b.seen(),
+                    b.revision());
+        }
+
         private static Base seen(Base b, long version) {
             return new Base(
                     b.system(),
@@ -527,6 +560,7 @@ public final class Merge {
                     b.doubtAt(),
                     b.intents(),
                     b.sent(),
+                    b.stated(),
                     b.wrote(),
                     version,
                     b.revision());

@@ -29,8 +29,21 @@ public final class Writes {
             intents.put(path, List.copyOf(known));
         });
         return new Base(
-                b.system(), b.known(), b.exists(), b.held(), b.unusable(), b.position(), b.ticks(), b.doubt(), b.doubtAt(),
-                intents, b.sent(), b.wrote(), b.seen(), b.revision());
+                b.system(),
+                b.known(),
+                b.exists(),
+                b.held(),
+                b.unusable(),
+                b.position(),
+                b.ticks(),
+                b.doubt(),
+                b.doubtAt(),
+                intents,
+                b.sent(),
+                b.stated(),
+                b.wrote(),
+                b.seen(),
+                b.revision());
     }
 
     /**
@@ -40,8 +53,7 @@ public final class Writes {
      * @param ticks before the call and after its answer
      * @param version the golden version that was delivered
      */
-    public static Base answered(
-            Base b, Map<String, JsonNode> values, String position, Ticks ticks, long version) {
+    public static Base answered(Base b, Map<String, JsonNode> values, String position, Ticks ticks, long version) {
         Map<String, JsonNode> held = new HashMap<>(b.exists() ? b.held() : Map.of());
         Map<String, JsonNode> sent = new HashMap<>(b.sent());
         values.forEach((path, value) -> {
@@ -55,8 +67,21 @@ public final class Writes {
             }
         });
         return new Base(
-                b.system(), true, true, held, b.unusable(), position, ticks, false, b.doubtAt(), Map.of(), sent, position,
-                version, b.revision());
+                b.system(),
+                true,
+                true,
+                held,
+                b.unusable(),
+                position,
+                ticks,
+                false,
+                b.doubtAt(),
+                Map.of(),
+                sent,
+                Map.of(),
+                position,
+                version,
+                b.revision());
     }
 
     /**
@@ -82,14 +107,40 @@ public final class Writes {
             }
         });
         return new Base(
-                b.system(), true, true, Map.copyOf(row), unusable, position, ticks, false, b.doubtAt(), Map.of(), sent,
-                null, version, b.revision());
+                b.system(),
+                true,
+                true,
+                Map.copyOf(row),
+                unusable,
+                position,
+                ticks,
+                false,
+                b.doubtAt(),
+                Map.of(),
+                sent,
+                Map.of(),
+                null,
+                version,
+                b.revision());
     }
 
     /** The same base with another revision: how a settled write is told from the one that began it. */
     public static Base at(Base b, long revision) {
         return new Base(
-                b.system(), b.known(), b.exists(), b.held(), b.unusable(), b.position(), b.ticks(), b.doubt(), b.doubtAt(),
-                b.intents(), b.sent(), b.wrote(), b.seen(), revision);
+                b.system(),
+                b.known(),
+                b.exists(),
+                b.held(),
+                b.unusable(),
+                b.position(),
+                b.ticks(),
+                b.doubt(),
+                b.doubtAt(),
+                b.intents(),
+                b.sent(),
+                b.stated(),
+                b.wrote(),
+                b.seen(),
+                revision);
     }
 }

@@ -425,7 +425,11 @@ class JdbcRecords implements Records {
     }
 
     private static String detail(Base base) {
-        if (base.unusable().isEmpty() && base.intents().isEmpty() && base.sent().isEmpty() && base.wrote() == null) {
+        if (base.unusable().isEmpty()
+                && base.intents().isEmpty()
+                && base.sent().isEmpty()
+                && base.stated().isEmpty()
+                && base.wrote() == null) {
             return null;
         }
         ObjectNode detail = Json.MAPPER.createObjectNode();
@@ -443,6 +447,10 @@ class JdbcRecords implements Records {
         if (!base.sent().isEmpty()) {
             ObjectNode sent = detail.putObject("sent");
             base.sent().forEach(sent::set);
+        }
+        if (!base.stated().isEmpty()) {
+            ObjectNode stated = detail.putObject("stated");
+            base.stated().forEach(stated::set);
         }
         if (base.wrote() != null) {
             detail.put("wrote", base.wrote());
@@ -473,6 +481,7 @@ class JdbcRecords implements Records {
                 row.getLong("doubt_at"),
                 intents,
                 map(detail.path("sent")),
+                map(detail.path("stated")),
                 detail.path("wrote").isMissingNode()
                         ? null
                         : detail.path("wrote").asText(),

@@ -60,7 +60,8 @@ public class MergeFlow {
             byte[] value = record.getMessage().getBody(byte[].class);
             try {
                 Stated stated = stated(schema, ObservationJson.read(value == null ? new byte[0] : value));
-                byId.computeIfAbsent(stated.observation().id(), id -> new ArrayList<>()).add(stated);
+                byId.computeIfAbsent(stated.observation().id(), id -> new ArrayList<>())
+                        .add(stated);
             } catch (IllegalArgumentException e) {
                 // one record that is no observation holds up no other
                 reports.poison(entity, exchange, record, e);
@@ -101,14 +102,18 @@ public class MergeFlow {
         for (Map.Entry<String, List<Stated>> entry : byId.entrySet()) {
             folded.add(fold(schema, snapshots.get(entry.getKey()), entry.getValue(), tick));
         }
-        List<Change> changes =
-                folded.stream().map(Folded::change).filter(java.util.Objects::nonNull).toList();
+        List<Change> changes = folded.stream()
+                .map(Folded::change)
+                .filter(java.util.Objects::nonNull)
+                .toList();
         Set<String> lost = new HashSet<>(changes.isEmpty() ? List.of() : records.save(schema.entity(), changes));
         List<Folded> written =
                 folded.stream().filter(f -> !lost.contains(f.id())).toList();
         publish(schema, written);
         written.forEach(f -> report(schema, f));
-        reports.fields(schema.entity(), written.stream().flatMap(f -> f.fields().stream()).toList());
+        reports.fields(
+                schema.entity(),
+                written.stream().flatMap(f -> f.fields().stream()).toList());
         Map<String, List<Stated>> again = new LinkedHashMap<>();
         lost.forEach(id -> again.put(id, byId.get(id)));
         return again;
@@ -248,7 +253,8 @@ public class MergeFlow {
     private static void fields(Snapshot snapshot, Stated one, List<MergeReports.Fields> fields) {
         Base base = snapshot.bases().get(one.observation().system());
         boolean before = base != null && !base.unusable().isEmpty();
-        if (one.observation().kind() == Observation.Kind.READING && (before || !one.unusable().isEmpty())) {
+        if (one.observation().kind() == Observation.Kind.READING
+                && (before || !one.unusable().isEmpty())) {
             fields.add(new MergeReports.Fields(
                     one.observation(), one.normalised().problems(), base == null ? Set.of() : base.unusable()));
         }
@@ -321,5 +327,4 @@ public class MergeFlow {
     static String trace(String traceparent) {
         return traceparent == null || traceparent.length() < 35 ? "-" : traceparent.substring(3, 35);
     }
-
 }

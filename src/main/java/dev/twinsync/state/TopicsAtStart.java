@@ -65,7 +65,9 @@ class TopicsAtStart implements CamelContextConfiguration {
         } catch (ExecutionException | TimeoutException e) {
             throw new IllegalStateException(
                     "Kafka at KAFKA_BROKERS=" + clients.brokers() + " can't be asked for its topics: "
-                            + (e.getCause() == null ? "no answer in 20 s" : e.getCause().getMessage()),
+                            + (e.getCause() == null
+                                    ? "no answer in 20 s"
+                                    : e.getCause().getMessage()),
                     e);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

@@ -25,6 +25,10 @@ class World {
     private static final List<String> STAGES = List.of("pending_payment", "paid", "shipped", "delivered", "completed");
 
     final Random random;
+
+    /** A backend whose record times go back can't be told from an old push that is late: it has no business pushing. */
+    private final boolean pushes;
+
     final TestSchema schema;
     final Map<String, Sys> systems = new LinkedHashMap<>();
     private final Map<String, Base> bases = new HashMap<>();
@@ -42,6 +46,7 @@ class World {
 
     private final Set<String> entered = new HashSet<>();
     private final Set<String> conflicts = new HashSet<>();
+    private final Set<String> stated = new HashSet<>();
     final List<String> broken = new ArrayList<>();
     int edits;
     int writes;
@@ -87,6 +92,8 @@ class World {
     private record Write(String system, Map<String, JsonNode> values, Base base, long version, long began)
             implements Flight {}
 
+    private record Push(String system, String path, JsonNode value, long at) implements Flight {}
+
     private record Answer(
             String system,
             Map<String, JsonNode> values,
@@ -99,11 +106,13 @@ class World {
 
     World(long seed, int size) {
         random = new Random(seed);
+        pushes = random.nextBoolean();
         List<String> names = List.of("app", "mini", "h5").subList(0, size);
         schema = new TestSchema(names);
         for (String name : names) {
             long skew = List.of(0L, 0L, -30_000_000L, 30_000_000L).get(random.nextInt(4));
             systems.put(name, new Sys(name, skew, random.nextInt(10) < 3, random.nextInt(10) < 3));
+            systems.get(name).row.forEach((path, value) -> stated.add(path + value));
             dirty.add(name);
             changed.put(name, 0);
             bases.put(name, Base.unknown(name).doubted(-1));
@@ -135,6 +144,7 @@ class World {
 
     private void merge(Observation o) {
         Map<String, JsonNode> values = schema.normalise(o.data(), true).values();
+        Base was = bases.get(o.system());
         Merge.Result result = Merge.merge(schema, golden, bases, o, values, Set.of(), tick);
         if (result.golden().version() < golden.version()) {
             broken.add("the version went back");
@@ -149,8 +159,25 @@ class World {
             }
             if (move.to() != null) {
                 entered.add(path + move.to());
+                // nobody can tell from an edit: a rendering whose write was never answered, or that was first read
+                // after
+                // the system had edited another field
+                Sys at = systems.get(o.system());
+                boolean unanswered = was.intents().getOrDefault(path, List.of()).stream()
+                        .anyMatch(i -> Objects.equals(at.render(path, i), move.to()));
+                unanswered |= was.sent().containsKey(path)
+                        && !Objects.equals(was.wrote(), o.position())
+                        && Objects.equals(at.render(path, was.sent().get(path)), move.to());
+                if (!path.equals("deleted") && !stated.contains(path + move.to()) && !unanswered) {
+                    broken.add("nobody has stated " + path + " " + move.to());
+                }
             }
         });
+        if (was.doubt()
+                && !result.bases().get(o.system()).doubt()
+                && (o.ticks() == null || o.ticks().began() <= was.doubtAt())) {
+            broken.add("a doubt was settled by what had been read before it");
+        }
         result.conflicts().forEach(c -> conflicts.add(c.path() + c.losing()));
         golden = result.golden();
         result.touched().forEach(name -> {
@@ -244,6 +271,22 @@ class World {
                     instant(micros),
                     "e",
                     null));
+        } else if (f instanceof Push p) {
+            var data = Json.MAPPER.createObjectNode();
+            data.set(p.path(), p.value());
+            observed.add(new Observation(
+                    Observation.Kind.PUSH,
+                    "thing",
+                    "1",
+                    p.system(),
+                    true,
+                    data,
+                    position(p.at()),
+                    null,
+                    instant(p.at() - systems.get(p.system()).skew),
+                    instant(micros),
+                    "e",
+                    null));
         } else if (f instanceof Write w) {
             write(w);
         } else {
@@ -267,10 +310,16 @@ class World {
             value = s.render(path, TextNode.valueOf(path + number + s.name + "xyz"));
         }
         edits++;
+        stated.add(path + value);
         standing.put(s.name + path, value);
         s.row.put(path, value);
-        s.at = s.stamp(micros - (random.nextInt(4) == 0 ? 1_500_000 : 0));
+        s.at = s.stamp(micros - (!pushes && random.nextInt(4) == 0 ? 1_500_000 : 0));
         dirty.add(s.name);
+        if (pushes && !s.coarse && random.nextInt(3) == 0) {
+            // some backends also say at once what they changed
+            flight.add(new Push(s.name, path, value, s.at));
+            land(flight.size() - 1);
+        }
     }
 
     private void step(boolean editing) {
@@ -317,8 +366,8 @@ class World {
     }
 
     private void crash() {
-        flight.stream().filter(f -> !(f instanceof Look)).forEach(f -> dirty.add(f.system()));
-        flight.removeIf(f -> !(f instanceof Look));
+        flight.stream().filter(f -> f instanceof Write || f instanceof Answer).forEach(f -> dirty.add(f.system()));
+        flight.removeIf(f -> f instanceof Write || f instanceof Answer);
     }
 
     private static void add(List<Runnable> acts, int weight, Runnable act) {
