@@ -1,0 +1,177 @@
+package dev.twinsync.state;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.DecimalNode;
+import com.fasterxml.jackson.databind.node.NullNode;
+import com.fasterxml.jackson.databind.node.TextNode;
+import dev.twinsync.merge.Base;
+import dev.twinsync.merge.Golden;
+import dev.twinsync.merge.Golden.FieldState;
+import dev.twinsync.merge.Ticks;
+import dev.twinsync.state.Records.BaseChange;
+import dev.twinsync.state.Records.Change;
+import dev.twinsync.state.Records.Snapshot;
+import io.zonky.test.db.postgres.embedded.EmbeddedPostgres;
+import java.math.BigDecimal;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.jdbc.datasource.DataSourceTransactionManager;
+import org.springframework.transaction.support.TransactionTemplate;
+
+class JdbcRecordsTest {
+
+    private static final Instant TIME = Instant.parse("2026-01-02T03:04:05.123456Z");
+
+    private static EmbeddedPostgres postgres;
+    private static JdbcTemplate jdbc;
+    private static JdbcRecords records;
+
+    @BeforeAll
+    static void start() throws Exception {
+        postgres = EmbeddedPostgres.builder().start();
+        var source = new com.zaxxer.hikari.HikariDataSource();
+        source.setDataSource(postgres.getPostgresDatabase());
+        source.setSchema("sync");
+        jdbc = new Databases().syncJdbc(source);
+        records = new JdbcRecords(jdbc, new TransactionTemplate(new DataSourceTransactionManager(source)));
+    }
+
+    @AfterAll
+    static void stop() throws Exception {
+        postgres.close();
+    }
+
+    private static Golden golden(String id, long version, String nickname) {
+        return new Golden(
+                id,
+                version,
+                Map.of(
+                        "nickname", new FieldState(TextNode.valueOf(nickname), version, "app", TIME),
+                        "amount",
+                                new FieldState(DecimalNode.valueOf(new BigDecimal("250.00")), 1, "mini", Instant.EPOCH),
+                        "avatar", new FieldState(null, 1, "app", TIME)));
+    }
+
+    private static Change change(Golden golden, long read, BaseChange... bases) {
+        return new Change(golden.id(), golden, read, List.of(bases), List.of(), List.of(), List.of("mini"));
+    }
+
+    private static BaseChange base(Base base, boolean due) {
+        return new BaseChange(base, due, List.of(), null, 0, TIME);
+    }
+
+    @Test
+    void givesBackWhatItWasGiven() {
+        Map<String, JsonNode> values =
+                Map.of("nickname", TextNode.valueOf("张三"), "amount", DecimalNode.valueOf(new BigDecimal("250.00")));
+        Base full = new Base(
+                "app",
+                true,
+                true,
+                values,
+                Set.of("phone"),
+                "2026-01-02 03:04:05.123456+00",
+                new Ticks(5, 6),
+                true,
+                7,
+                Map.of("nickname", List.of(TextNode.valueOf("a"), NullNode.getInstance())),
+                Map.of("nickname", TextNode.valueOf("b")),
+                Map.of("avatar", NullNode.getInstance()),
+                "pos",
+                3,
+                0);
+        Golden golden = golden("full", 1, "张三");
+
+        assertThat(records.save("user", List.of(change(golden, 0, base(full, true)))))
+                .isEmpty();
+
+        Snapshot read = records.load("user", List.of("full", "none")).get("full");
+        assertThat(read.golden()).isEqualTo(golden);
+        assertThat(read.bases().get("app")).isEqualTo(dev.twinsync.merge.Writes.at(full, 1));
+        assertThat(read.delivery().get("app").dueSince()).isNotNull();
+        assertThat(read.delivery().get("mini").dueSince()).isNotNull();
+        assertThat(read.bases().get("mini")).isEqualTo(Base.unknown("mini"));
+        assertThat(records.load("user", List.of("none")).get("none").golden().version())
+                .isZero();
+    }
+
+    @Test
+    void aFenceKeepsTheSlowerWriterOutAndLetsTheOthersThrough() {
+        records.save("user", List.of(change(golden("one", 1, "a"), 0), change(golden("two", 1, "a"), 0)));
+        records.save("user", List.of(change(golden("one", 2, "b"), 1)));
+
+        List<String> lost =
+                records.save("user", List.of(change(golden("one", 2, "zombie"), 1), change(golden("two", 2, "c"), 1)));
+
+        assertThat(lost).containsExactly("one");
+        Map<String, Snapshot> read = records.load("user", List.of("one", "two"));
+        assertThat(read.get("one").golden().value("nickname").asText()).isEqualTo("b");
+        assertThat(read.get("two").golden().value("nickname").asText()).isEqualTo("c");
+    }
+
+    @Test
+    void aBaseIsReplacedOnlyFromTheOneThatWasRead() {
+        Golden golden = golden("base", 1, "a");
+        records.save("user", List.of(change(golden, 0, base(Base.unknown("app"), false))));
+        Change again = new Change("base", null, 1, List.of(base(Base.unknown("app"), false)), List.of(), List.of());
+
+        assertThat(records.save("user", List.of(again))).containsExactly("base");
+
+        Base read = records.load("user", List.of("base")).get("base").bases().get("app");
+        Change now = new Change("base", null, 1, List.of(base(read.doubted(9), true)), List.of(), List.of());
+        assertThat(records.save("user", List.of(now))).isEmpty();
+        assertThat(records.load("user", List.of("base"))
+                        .get("base")
+                        .bases()
+                        .get("app")
+                        .doubt())
+                .isTrue();
+    }
+
+    @Test
+    void whatWasJudgedByAnOlderVersionDoesNotSayThatNothingIsOwed() {
+        records.save("user", List.of(change(golden("owed", 1, "a"), 0, base(Base.unknown("app"), false))));
+        Base mini = records.load("user", List.of("owed")).get("owed").bases().get("mini");
+        records.save("user", List.of(change(golden("owed", 2, "b"), 1)));
+
+        // a delivery of version 1 settles after version 2 was merged
+        records.save("user", List.of(new Change("owed", null, 1, List.of(base(mini, false)), List.of(), List.of())));
+
+        assertThat(records.due("user", "mini", Instant.now().plusSeconds(5), 100))
+                .contains("owed");
+    }
+
+    @Test
+    void conflictsAndHistoryAreKeptWithTheRecord() {
+        Golden golden = golden("told", 1, "a");
+        records.save(
+                "user",
+                List.of(new Change(
+                        "told",
+                        golden,
+                        0,
+                        List.of(),
+                        List.of(new Records.Conflict(
+                                "nickname", "mini", TextNode.valueOf("x"), null, "app", "newest", 1)),
+                        List.of(new Records.Event(
+                                "merged", "app", 1L, TextNode.valueOf("f"), "newest", null, "a note")))));
+
+        assertThat(jdbc.queryForObject("select losing #>> '{}' from conflict where record_id = 'told'", String.class))
+                .isEqualTo("x");
+        assertThat(jdbc.queryForObject("select note from history where id = 'told'", String.class))
+                .isEqualTo("a note");
+    }
+
+    @Test
+    void theClockOfTicksOnlyGrows() {
+        assertThat(records.tick()).isLessThan(records.tick());
+    }
+}
