@@ -38,7 +38,7 @@ create table base (
 -- a refused or waiting record stays due: the sweep passes over it, the operator sees it
 create index base_due on base (entity, system, due_since) where due_since is not null;
 -- what a key sweep compares with the keys that the system still has
-create index base_keys on base (entity, system, id) where present;
+create index base_keys on base (entity, system, id collate "C") where present;
 
 create table conflict (
   id            bigint generated always as identity primary key,

@@ -1,0 +1,287 @@
+package dev.twinsync.capture;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.merge.Observation;
+import dev.twinsync.merge.Ticks;
+import dev.twinsync.record.Json;
+import dev.twinsync.record.Schema;
+import dev.twinsync.record.Schemas;
+import dev.twinsync.state.Observations;
+import dev.twinsync.state.Records;
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.OffsetDateTime;
+import java.time.format.DateTimeParseException;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.ThreadLocalRandom;
+import org.apache.camel.CamelContext;
+import org.apache.camel.ProducerTemplate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.beans.factory.annotation.Value;
+import org.springframework.stereotype.Component;
+
+/**
+ * Capture by polling, and readings by key. Whatever learns that a key changed, the record is read by the one flow
+ * {@code read-<system>-<entities>}; an observation is in Kafka before a cursor moves.
+ */
+@Component("capture")
+public class Capture {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Capture.class);
+    private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
+
+    private final Schemas schemas;
+    private final Records records;
+    private final Observations observations;
+    private final Clocks clocks;
+    private final CamelContext camel;
+    private final ProducerTemplate template;
+    private final TablePoll tables;
+    private final KeySweep keys;
+    private final Cursors cursors;
+    private final int changesPage;
+    private final ExecutorService readers = Executors.newFixedThreadPool(8, run -> {
+        Thread thread = new Thread(run, "reader");
+        thread.setDaemon(true);
+        return thread;
+    });
+
+    private record Trouble(String message, Instant since, int turns, Instant until) {}
+
+    private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
+    private final Map<String, Instant> turns = new ConcurrentHashMap<>();
+
+    Capture(
+            Schemas schemas,
+            Records records,
+            Observations observations,
+            Clocks clocks,
+            CamelContext camel,
+            ProducerTemplate template,
+            TablePoll tables,
+            KeySweep keys,
+            Cursors cursors,
+            @Value("${twinsync.capture.mini.page}") int changesPage) {
+        this.schemas = schemas;
+        this.records = records;
+        this.observations = observations;
+        this.clocks = clocks;
+        this.camel = camel;
+        this.template = template;
+        this.tables = tables;
+        this.keys = keys;
+        this.cursors = cursors;
+        this.changesPage = changesPage;
+    }
+
+    /** One turn of a poll; a failure ends the turn, and the next ones wait longer until one succeeds. */
+    public void poll(String system, String entity) {
+        Schema schema = schemas.of(entity);
+        String name = "poll-" + system + '-' + schema.plural();
+        guarded(name, () -> {
+            if (isTable(system, schema)) {
+                tables.turn(name, system, schema, this::read);
+            } else {
+                cursors.turn(name, cursor -> changes(system, schema, cursor));
+            }
+        });
+    }
+
+    /** One sweep over all keys of a system, for deletions that leave no trace. */
+    public void sweep(String system, String entity) {
+        Schema schema = schemas.of(entity);
+        String name = "sweep-" + system + '-' + schema.plural();
+        guarded(name, () -> keys.sweep(name, system, schema, this::read));
+    }
+
+    /** Reads records by their keys now and publishes the readings; used to settle what is in doubt. */
+    public void readNow(String system, String entity, Collection<String> ids) {
+        read(system, schemas.of(entity), ids);
+    }
+
+    /** Why a poll or sweep does not get through, by the name of its flow; empty where all is well. */
+    public Map<String, String> troubles() {
+        Map<String, String> messages = new HashMap<>();
+        troubles.forEach((name, t) -> messages.put(name, t.message() + " (since " + t.since() + ")"));
+        return messages;
+    }
+
+    /** When each poll last got through. */
+    public Map<String, Instant> turns() {
+        return Map.copyOf(turns);
+    }
+
+    /** Why the sweep holds back a mass deletion, or empty. */
+    public Optional<String> brake(String system, String entity) {
+        return keys.brake(system, schemas.of(entity));
+    }
+
+    /** Lets a mass deletion that was held back through, once. */
+    public void release(String system, String entity) {
+        keys.release(system, schemas.of(entity));
+    }
+
+    private void guarded(String name, Runnable turn) {
+        Trouble trouble = troubles.get(name);
+        if (trouble != null && Instant.now().isBefore(trouble.until())) {
+            return;
+        }
+        try {
+            turn.run();
+            turns.put(name, Instant.now());
+            if (troubles.remove(name) != null) {
+                LOG.info("{} gets through again", name);
+            }
+        } catch (RuntimeException e) {
+            int failed = trouble == null ? 1 : trouble.turns() + 1;
+            long pause = Math.min(LONGEST_PAUSE.toMillis(), 500L << Math.min(failed, 7));
+            pause = pause / 2 + ThreadLocalRandom.current().nextLong(pause / 2 + 1);
+            Throwable cause = e;
+            while (cause.getCause() != null && cause.getCause() != cause) {
+                cause = cause.getCause();
+            }
+            if (trouble == null) {
+                LOG.warn("{} does not get through and tries again: {}", name, cause.toString());
+            }
+            troubles.put(
+                    name,
+                    new Trouble(
+                            cause.getClass().getSimpleName() + ": " + cause.getMessage(),
+                            trouble == null ? Instant.now() : trouble.since(),
+                            failed,
+                            Instant.now().plusMillis(pause)));
+        }
+    }
+
+    /** Whether a system's records are rows that can be listed by SQL; otherwise it is asked for its changes. */
+    private boolean isTable(String system, Schema schema) {
+        return camel.getRoute("list-" + system + '-' + schema.plural()) != null;
+    }
+
+    private void changes(String system, Schema schema, Cursors.Cursor cursor) {
+        JsonNode value = cursor.value();
+        String after = value == null ? null : value.path("after").asText(null);
+        while (true) {
+            long began = records.tick();
+            Map<String, Object> headers = new HashMap<>();
+            headers.put("limit", changesPage);
+            headers.put("after", after == null ? "" : "&after=" + URLEncoder.encode(after, StandardCharsets.UTF_8));
+            JsonNode page = template.requestBodyAndHeaders(
+                    "direct:find-" + system + '-' + schema.plural(), null, headers, JsonNode.class);
+            if (page == null || !page.path("items").isArray()) {
+                throw new IllegalStateException("the answer of /changes has no items");
+            }
+            Ticks ticks = new Ticks(began, page.path("items").isEmpty() ? began : records.tick());
+            List<Observation> readings = new ArrayList<>();
+            for (JsonNode item : page.path("items")) {
+                String id = item.path("id").asText();
+                if (schema.refuseId(id) != null) {
+                    LOG.warn("{} gives an id of {} that can't be one: passed over", system, schema.entity());
+                    continue;
+                }
+                readings.add(reading(system, schema, id, item, ticks));
+            }
+            observations.publish(readings);
+            String next = page.path("next").asText(null);
+            if (next != null && !next.equals(after)) {
+                after = next;
+                cursor.move(Json.MAPPER.createObjectNode().put("after", after));
+            }
+            if (page.path("items").size() < changesPage) {
+                return;
+            }
+        }
+    }
+
+    private Observation reading(String system, Schema schema, String id, JsonNode item, Ticks ticks) {
+        ObjectNode data = item.path("data") instanceof ObjectNode object ? object : Json.MAPPER.createObjectNode();
+        if (item.path("deleted").asBoolean(false)) {
+            data.put("deleted", true);
+        }
+        String position = item.path("updated_at").asText(null);
+        return Observations.reading(
+                schema.entity(), id, system, true, data, position, ticks, clocks.corrected(system, instant(position)));
+    }
+
+    private void read(String system, Schema schema, Collection<String> ids) {
+        if (!ids.isEmpty()) {
+            observations.publish(readings(system, schema, ids));
+        }
+    }
+
+    private List<Observation> readings(String system, Schema schema, Collection<String> ids) {
+        String flow = "direct:read-" + system + '-' + schema.plural();
+        if (isTable(system, schema)) {
+            long began = records.tick();
+            List<?> rows = template.requestBodyAndHeader(flow, null, "ids", ids.toArray(String[]::new), List.class);
+            return readings(system, schema, ids, rows, new Ticks(began, records.tick()));
+        }
+        List<Future<Observation>> calls = new ArrayList<>();
+        for (String id : ids) {
+            calls.add(readers.submit(() -> {
+                long began = records.tick();
+                JsonNode item = template.requestBodyAndHeader(flow, null, "id", id, JsonNode.class);
+                Ticks ticks = new Ticks(began, records.tick());
+                return item == null ? absent(system, schema, id, ticks) : reading(system, schema, id, item, ticks);
+            }));
+        }
+        List<Observation> readings = new ArrayList<>();
+        for (Future<Observation> call : calls) {
+            try {
+                readings.add(call.get());
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IllegalStateException("interrupted", e);
+            } catch (ExecutionException e) {
+                throw e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e.getCause());
+            }
+        }
+        return readings;
+    }
+
+    /** Readings of the rows that a flow {@code read-*} gave for the ids; an id without a row is absent. */
+    public List<Observation> readings(String system, Schema schema, Collection<String> ids, List<?> rows, Ticks ticks) {
+        Map<String, Observation> found = new HashMap<>();
+        for (Object row : rows) {
+            Map<?, ?> columns = (Map<?, ?>) row;
+            String id = String.valueOf(columns.get("id"));
+            String position = (String) columns.get("position");
+            ObjectNode data = (ObjectNode) Json.read((String) columns.get("data"));
+            Instant changed = clocks.corrected(system, instant(position));
+            found.put(id, Observations.reading(schema.entity(), id, system, true, data, position, ticks, changed));
+        }
+        List<Observation> readings = new ArrayList<>();
+        for (String id : ids) {
+            Observation reading = found.get(id);
+            readings.add(reading == null ? absent(system, schema, id, ticks) : reading);
+        }
+        return readings;
+    }
+
+    private static Observation absent(String system, Schema schema, String id, Ticks ticks) {
+        ObjectNode nothing = Json.MAPPER.createObjectNode();
+        return Observations.reading(schema.entity(), id, system, false, nothing, null, ticks, null);
+    }
+
+    private static Instant instant(String position) {
+        try {
+            return position == null ? null : OffsetDateTime.parse(position).toInstant();
+        } catch (DateTimeParseException e) {
+            return null;
+        }
+    }
+}

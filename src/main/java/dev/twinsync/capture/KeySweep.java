@@ -1,0 +1,156 @@
+package dev.twinsync.capture;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.record.Json;
+import dev.twinsync.record.Schema;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.apache.camel.ProducerTemplate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.stereotype.Component;
+
+/**
+ * Compares all keys of a system with those that its bases hold. A key that is gone is read once more and, if it is
+ * still gone, observed as deleted; a key that no base holds is read too. A sweep that would delete more than a slip
+ * could explain deletes nothing and waits for a person.
+ */
+@Component
+class KeySweep {
+
+    private static final Logger LOG = LoggerFactory.getLogger(KeySweep.class);
+    private static final int PAGE = 5000;
+
+    private final Cursors cursors;
+    private final ProducerTemplate template;
+    private final JdbcTemplate jdbc;
+
+    KeySweep(Cursors cursors, ProducerTemplate template, JdbcTemplate jdbc) {
+        this.cursors = cursors;
+        this.template = template;
+        this.jdbc = jdbc;
+    }
+
+    void sweep(String name, String system, Schema schema, Reader reader) {
+        cursors.turn(name, cursor -> {
+            List<String> gone = new ArrayList<>();
+            long known = 0;
+            String after = "";
+            boolean more = true;
+            while (more) {
+                List<String> there = list(system, schema, after);
+                more = there.size() == PAGE;
+                String until = more ? there.get(there.size() - 1) : null;
+                Set<String> based = based(system, schema, after, until);
+                known += based.size();
+                Set<String> unknown = new HashSet<>(there);
+                unknown.removeAll(based);
+                there.forEach(based::remove);
+                gone.addAll(based);
+                reader.read(system, schema, unknown);
+                after = until;
+            }
+            delete(name, system, schema, reader, cursor, gone, Math.max(20, known / 1000));
+        });
+    }
+
+    private void delete(
+            String name,
+            String system,
+            Schema schema,
+            Reader reader,
+            Cursors.Cursor cursor,
+            List<String> gone,
+            long bound) {
+        ObjectNode state = state(cursor.value());
+        boolean released = state.path("released").asBoolean(false);
+        if (gone.size() + recent(state) > bound && !gone.isEmpty() && !released) {
+            if (!state.has("braked")) {
+                LOG.error(
+                        "{} holds back {} deletions ({} are let through within an hour): see whether they are meant, "
+                                + "then release them",
+                        name,
+                        gone.size(),
+                        bound);
+                state.put("since", Instant.now().toString());
+            }
+            state.put("braked", gone.size());
+            cursor.move(state);
+            return;
+        }
+        boolean held = state.has("braked");
+        state.remove(List.of("braked", "since", "released"));
+        for (int i = 0; i < gone.size(); i += 1000) {
+            reader.read(system, schema, gone.subList(i, Math.min(gone.size(), i + 1000)));
+        }
+        if (!gone.isEmpty()) {
+            ObjectNode entry = Json.MAPPER.createObjectNode();
+            entry.put("at", Instant.now().toString());
+            entry.put("n", released ? 0 : gone.size());
+            state.withArray("/deleted").add(entry);
+        }
+        if (!gone.isEmpty() || held || released) {
+            cursor.move(state);
+        }
+    }
+
+    Optional<String> brake(String system, Schema schema) {
+        JsonNode state = cursors.read("sweep-" + system + '-' + schema.plural());
+        if (state == null || !state.has("braked")) {
+            return Optional.empty();
+        }
+        return Optional.of(state.path("braked").asInt() + " deletions of " + schema.plural() + " at " + system
+                + " are held back since " + state.path("since").asText());
+    }
+
+    void release(String system, Schema schema) {
+        String name = "sweep-" + system + '-' + schema.plural();
+        cursors.turn(name, cursor -> cursor.move(state(cursor.value()).put("released", true)));
+    }
+
+    private static ObjectNode state(JsonNode value) {
+        return value instanceof ObjectNode object ? object : Json.MAPPER.createObjectNode();
+    }
+
+    /** Deletions let through within the last hour; older entries are dropped. */
+    private static int recent(ObjectNode state) {
+        Instant hour = Instant.now().minus(Duration.ofHours(1));
+        int count = 0;
+        ArrayNode kept = Json.MAPPER.createArrayNode();
+        for (JsonNode entry : state.path("deleted")) {
+            if (Instant.parse(entry.path("at").asText()).isAfter(hour)) {
+                count += entry.path("n").asInt();
+                kept.add(entry);
+            }
+        }
+        state.set("deleted", kept);
+        return count;
+    }
+
+    private List<String> list(String system, Schema schema, String after) {
+        List<?> rows = template.requestBodyAndHeaders(
+                "direct:list-" + system + '-' + schema.plural(),
+                null,
+                Map.of("after", after, "limit", PAGE),
+                List.class);
+        List<String> ids = new ArrayList<>(rows.size());
+        rows.forEach(row -> ids.add(String.valueOf(((Map<?, ?>) row).get("id"))));
+        return ids;
+    }
+
+    private Set<String> based(String system, Schema schema, String after, String until) {
+        return new HashSet<>(jdbc.queryForList("""
+                select id from base
+                where entity = ? and system = ? and present and id collate "C" > ?
+                  and (cast(? as text) is null or id collate "C" <= ?)""", String.class, schema.entity(), system, after, until, until));
+    }
+}

@@ -1,0 +1,242 @@
+package dev.twinsync.capture;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.record.Json;
+import dev.twinsync.record.Schema;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import javax.sql.DataSource;
+import org.apache.camel.ProducerTemplate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.beans.factory.annotation.Qualifier;
+import org.springframework.beans.factory.annotation.Value;
+import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.stereotype.Component;
+
+/**
+ * Polls a table by the time of its last change.
+ *
+ * <p>Commits overtake each other: a row may become visible long after others with later times. So the cursor never
+ * passes the horizon, the start of the oldest transaction that is still writing. What lies beyond the horizon is read
+ * all the same, from a position kept in memory; when the horizon moves on, the stretch behind it is listed again, and
+ * keys that were seen in the same state are not read twice. Rows dated in the future are seen at once for the same
+ * reason, and the cursor waits for the clock.
+ */
+@Component
+class TablePoll {
+
+    private static final Logger LOG = LoggerFactory.getLogger(TablePoll.class);
+    private static final int REMEMBERED = 200_000;
+    private static final String BEGINNING = "-infinity";
+
+    /** Sessions named twinsync-state write the schema sync alone. */
+    private static final String HORIZON = """
+            select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as clock,
+                   to_char(min(xact_start) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as oldest,
+                   pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees,
+                   (select string_agg(gid, E'\\n') from pg_prepared_xacts where database = current_database()) as prepared
+            from pg_stat_activity
+            where backend_xid is not null and datname = current_database() and pid <> pg_backend_pid()
+              and application_name <> 'twinsync-state'""";
+
+    private final Cursors cursors;
+    private final ProducerTemplate template;
+    private final JdbcTemplate app;
+    private final Clocks clocks;
+    private final int page;
+    private final Duration overlap;
+    private final Duration blindOverlap;
+    private final Map<String, Memory> memories = new ConcurrentHashMap<>();
+
+    TablePoll(
+            Cursors cursors,
+            ProducerTemplate template,
+            @Qualifier("appPool") DataSource app,
+            Clocks clocks,
+            @Value("${twinsync.capture.app.page}") int page,
+            @Value("${twinsync.capture.app.overlap}") Duration overlap,
+            @Value("${twinsync.capture.app.blind-overlap}") Duration blindOverlap) {
+        this.cursors = cursors;
+        this.template = template;
+        this.app = new JdbcTemplate(app);
+        this.clocks = clocks;
+        this.page = page;
+        this.overlap = overlap;
+        this.blindOverlap = blindOverlap;
+    }
+
+    /** What one instance remembers between turns; losing it costs a second reading, nothing else. */
+    private static final class Memory {
+        private final Map<String, String> seen = new LinkedHashMap<>(1024, 0.75f, true) {
+            @Override
+            protected boolean removeEldestEntry(Map.Entry<String, String> eldest) {
+                return size() > REMEMBERED;
+            }
+        };
+        private final Map<String, Instant> prepared = new HashMap<>();
+        private Instant ahead;
+        private Instant listedBack = Instant.EPOCH;
+        private Instant written = Instant.EPOCH;
+        private boolean warned;
+    }
+
+    private record Horizon(Instant clock, Instant oldest, boolean sees, List<String> prepared) {}
+
+    private record Key(String id, String at, String mark) {
+        String state() {
+            return at + '/' + mark;
+        }
+    }
+
+    void turn(String name, String system, Schema schema, Reader reader) {
+        Memory memory = memories.computeIfAbsent(name, n -> new Memory());
+        boolean ours = cursors.turn(name, cursor -> {
+            JsonNode value = cursor.value();
+            Instant from = value == null ? null : Instant.parse(value.path("at").asText());
+            Horizon now = horizon(system);
+            Instant horizon = limit(now, memory, from == null ? Instant.EPOCH : from);
+            boolean moves = from == null || horizon.isAfter(from);
+            String start = BEGINNING;
+            if (from != null) {
+                start = from.minus(back(now, memory)).toString();
+                if (!moves && memory.ahead != null && memory.ahead.isAfter(from)) {
+                    start = memory.ahead.minus(overlap).toString();
+                }
+            }
+            Instant reached = scan(system, schema, start, memory, reader, moves ? cursor : null, horizon);
+            memory.ahead = reached == null || reached.isAfter(now.clock()) ? now.clock() : reached;
+            // with nothing new the cursor is kept for a second, so that an idle poll writes nothing
+            if (moves && (reached != null || memory.written.isBefore(now.clock().minusSeconds(1)))) {
+                cursor.move(position(horizon.toString()));
+                memory.written = now.clock();
+            }
+        });
+        if (!ours) {
+            memories.remove(name);
+        }
+    }
+
+    private Duration back(Horizon now, Memory memory) {
+        if (now.sees()) {
+            return overlap;
+        }
+        // other sessions' transactions can't be seen: what may have been late is listed again now and then
+        if (!memory.warned) {
+            LOG.warn(
+                    "The app's database role may not see other sessions' transactions: rows are listed again for {}. "
+                            + "Grant it pg_read_all_stats",
+                    blindOverlap);
+            memory.warned = true;
+        }
+        if (memory.listedBack.isBefore(now.clock().minus(blindOverlap.dividedBy(20)))) {
+            memory.listedBack = now.clock();
+            return blindOverlap;
+        }
+        return overlap;
+    }
+
+    private static ObjectNode position(String at) {
+        return Json.MAPPER.createObjectNode().put("at", at);
+    }
+
+    private Horizon horizon(String system) {
+        Instant before = Instant.now();
+        return app.queryForObject(HORIZON, (row, n) -> {
+            Instant clock = Instant.parse(row.getString("clock"));
+            clocks.measured(system, clock, before, Instant.now(), Duration.ofMillis(50));
+            String oldest = row.getString("oldest");
+            String prepared = row.getString("prepared");
+            return new Horizon(
+                    clock,
+                    oldest == null ? null : Instant.parse(oldest),
+                    row.getBoolean("sees"),
+                    prepared == null ? List.of() : List.of(prepared.split("\n")));
+        });
+    }
+
+    /** How far the cursor may go: never past the clock, nor the start of what is still writing, nor what is prepared. */
+    private static Instant limit(Horizon now, Memory memory, Instant from) {
+        Instant limit = now.clock();
+        if (now.oldest() != null && now.oldest().isBefore(limit)) {
+            limit = now.oldest();
+        }
+        memory.prepared.keySet().retainAll(now.prepared());
+        for (String gid : now.prepared()) {
+            // when it began is not to be had, but not before the cursor stood where it was when it was first seen
+            Instant seen = memory.prepared.computeIfAbsent(gid, g -> from);
+            if (seen.isBefore(limit)) {
+                limit = seen;
+            }
+        }
+        return limit;
+    }
+
+    /** @return the position of the last key listed, or null where none was new */
+    private Instant scan(
+            String system,
+            Schema schema,
+            String start,
+            Memory memory,
+            Reader reader,
+            Cursors.Cursor cursor,
+            Instant horizon) {
+        String afterAt = start;
+        String afterId = "";
+        Instant last = null;
+        while (true) {
+            List<Key> listed = list(system, schema, afterAt, afterId);
+            List<String> fresh = new ArrayList<>();
+            for (Key key : listed) {
+                if (!key.state().equals(memory.seen.get(key.id()))) {
+                    fresh.add(key.id());
+                }
+            }
+            reader.read(system, schema, fresh);
+            listed.forEach(key -> memory.seen.put(key.id(), key.state()));
+            if (listed.isEmpty()) {
+                return last;
+            }
+            Key end = listed.get(listed.size() - 1);
+            Instant at = Instant.parse(end.at());
+            if (!fresh.isEmpty()) {
+                last = at;
+            }
+            if (listed.size() < page) {
+                return last;
+            }
+            afterAt = end.at();
+            afterId = end.id();
+            // a key that shares its position with the next page's is listed again after a crash, hence the overlap
+            if (cursor != null && !fresh.isEmpty() && at.isBefore(horizon)) {
+                cursor.move(position(end.at()));
+            }
+        }
+    }
+
+    private List<Key> list(String system, Schema schema, String afterAt, String afterId) {
+        Map<String, Object> headers = new HashMap<>();
+        headers.put("after_at", afterAt);
+        headers.put("after_id", afterId);
+        headers.put("until", "infinity");
+        headers.put("limit", page);
+        List<?> rows = template.requestBodyAndHeaders(
+                "direct:find-" + system + '-' + schema.plural(), null, headers, List.class);
+        List<Key> keys = new ArrayList<>(rows.size());
+        for (Object row : rows) {
+            Map<?, ?> columns = (Map<?, ?>) row;
+            keys.add(new Key(
+                    String.valueOf(columns.get("id")),
+                    String.valueOf(columns.get("at")),
+                    String.valueOf(columns.get("mark"))));
+        }
+        return keys;
+    }
+}
