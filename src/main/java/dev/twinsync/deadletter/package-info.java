@@ -1,0 +1,2 @@
+/** Keeps what could not be handled, with its cause, until it is retried, mended, discarded or superseded. */
+package dev.twinsync.deadletter;

@@ -1,0 +1,132 @@
+package dev.twinsync.delivery;
+
+import java.io.IOException;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.ThreadLocalRandom;
+
+/** Tells the four kinds of failure apart; the lists and pauses are those of {@code routes/shared/error-policy}. */
+public class FailurePolicy {
+
+    /** What a failure means for the message that met it. */
+    public enum Kind {
+        /** Passes: tried again in place, then waited for. */
+        TRANSIENT,
+        /** Nobody gets through: waited for, and health names it. */
+        EVERYONES,
+        /** This record is refused for good: a dead letter at once. */
+        PERMANENT,
+        /** Not understood: a few tries, then a dead letter. */
+        UNKNOWN
+    }
+
+    private int attempts = 3;
+    private long pause = 200;
+    private long longestPause = 5000;
+    private int loneFailures = 8;
+    private List<Integer> transientStatus = List.of();
+    private List<Integer> everyonesStatus = List.of();
+    private List<String> everyonesSqlState = List.of();
+    private List<String> permanentSqlState = List.of();
+
+    public Kind kind(Throwable failure) {
+        for (Throwable at = failure; at != null; at = at.getCause() == at ? null : at.getCause()) {
+            if (at instanceof CallFailed call) {
+                if (call.status() == 0 || transientStatus.contains(call.status())) {
+                    return Kind.TRANSIENT;
+                }
+                if (everyonesStatus.contains(call.status())) {
+                    return Kind.EVERYONES;
+                }
+                return call.status() >= 400 && call.status() < 500 ? Kind.PERMANENT : Kind.TRANSIENT;
+            }
+            if (at instanceof SQLException sql && sql.getSQLState() != null) {
+                String state = sql.getSQLState();
+                if (permanentSqlState.stream().anyMatch(state::startsWith)) {
+                    return Kind.PERMANENT;
+                }
+                // 57P01 and its like are a server that is being restarted: it comes back
+                if (state.startsWith("57P")) {
+                    return Kind.TRANSIENT;
+                }
+                if (everyonesSqlState.stream().anyMatch(state::startsWith)) {
+                    return Kind.EVERYONES;
+                }
+                return Kind.TRANSIENT;
+            }
+            if (at instanceof IOException
+                    || at instanceof org.springframework.dao.TransientDataAccessException
+                    || at instanceof org.springframework.transaction.CannotCreateTransactionException
+                    || at instanceof org.apache.kafka.common.errors.RetriableException) {
+                return Kind.TRANSIENT;
+            }
+        }
+        return Kind.UNKNOWN;
+    }
+
+    /** How long to wait before the next attempt, or null to give up in place. */
+    public Duration pauseAfter(int attempt, Throwable failure) {
+        if (attempt >= attempts) {
+            return null;
+        }
+        long millis = Math.min(longestPause, pause << Math.min(20, attempt - 1));
+        millis = millis / 2 + ThreadLocalRandom.current().nextLong(millis / 2 + 1);
+        for (Throwable at = failure; at != null; at = at.getCause() == at ? null : at.getCause()) {
+            if (at instanceof CallFailed call && call.retryAfter() != null) {
+                if (call.retryAfter().toMillis() > longestPause) {
+                    return null;
+                }
+                millis = Math.max(millis, call.retryAfter().toMillis());
+            }
+        }
+        return Duration.ofMillis(millis);
+    }
+
+    public int loneFailures() {
+        return loneFailures;
+    }
+
+    public void setAttempts(int attempts) {
+        this.attempts = attempts;
+    }
+
+    public void setPause(long pause) {
+        this.pause = pause;
+    }
+
+    public void setLongestPause(long longestPause) {
+        this.longestPause = longestPause;
+    }
+
+    public void setLoneFailures(int loneFailures) {
+        this.loneFailures = loneFailures;
+    }
+
+    public void setTransientStatus(String list) {
+        transientStatus = numbers(list);
+    }
+
+    public void setEveryonesStatus(String list) {
+        everyonesStatus = numbers(list);
+    }
+
+    public void setEveryonesSqlState(String list) {
+        everyonesSqlState = words(list);
+    }
+
+    public void setPermanentSqlState(String list) {
+        permanentSqlState = words(list);
+    }
+
+    private static List<String> words(String list) {
+        return Arrays.stream(list.split("[,\\s]+"))
+                .filter(word -> !word.isEmpty())
+                .toList();
+    }
+
+    private static List<Integer> numbers(String list) {
+        return words(list).stream().map(Integer::valueOf).toList();
+    }
+}

@@ -1,0 +1,128 @@
+package dev.twinsync.delivery;
+
+import io.github.resilience4j.circuitbreaker.CircuitBreaker;
+import io.github.resilience4j.circuitbreaker.CircuitBreaker.State;
+import io.github.resilience4j.circuitbreaker.CircuitBreakerConfig;
+import io.github.resilience4j.core.IntervalFunction;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import org.apache.camel.CamelContext;
+import org.apache.camel.Route;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.stereotype.Component;
+
+/**
+ * A circuit breaker per endpoint. While it is open, the flows behind it are suspended: their Kafka consumers pause
+ * without leaving their group, so that an outage of hours costs lag and nothing else. Half open, they are resumed and
+ * go on from what was committed.
+ */
+@Component("outages")
+public class Outages {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Outages.class);
+
+    /** @param cause the failure that began it */
+    public record Outage(Instant since, String cause) {}
+
+    private final CamelContext camel;
+    private final Map<String, CircuitBreaker> breakers = new ConcurrentHashMap<>();
+    private final Map<String, Outage> outages = new ConcurrentHashMap<>();
+
+    /** A flow can't be suspended by its own thread, which is at work in it. */
+    private final ExecutorService switching = Executors.newSingleThreadExecutor(run -> {
+        Thread thread = new Thread(run, "outages");
+        thread.setDaemon(true);
+        return thread;
+    });
+
+    Outages(CamelContext camel) {
+        this.camel = camel;
+    }
+
+    /** Whether work for the endpoint is to be left alone for now; {@code flows} is the prefix of its flows' names. */
+    boolean open(String flows) {
+        return breaker(flows).getState() == State.OPEN;
+    }
+
+    void begin(String flows, Throwable cause) {
+        Throwable root = cause;
+        while (root.getCause() != null && root.getCause() != root) {
+            root = root.getCause();
+        }
+        String told = root.getClass().getSimpleName() + ": " + root.getMessage();
+        if (outages.putIfAbsent(flows, new Outage(Instant.now(), told)) == null) {
+            LOG.warn("{}* wait: {}", flows, told);
+        }
+        CircuitBreaker breaker = breaker(flows);
+        if (breaker.getState() == State.HALF_OPEN) {
+            // a failed trial: the breaker itself waits longer each time
+            breaker.onError(0, java.util.concurrent.TimeUnit.MILLISECONDS, cause);
+        }
+        if (breaker.getState() != State.OPEN) {
+            breaker.transitionToOpenState();
+        }
+    }
+
+    void passed(String flows) {
+        CircuitBreaker breaker = breaker(flows);
+        if (breaker.getState() != State.CLOSED) {
+            breaker.transitionToClosedState();
+        }
+        Outage over = outages.remove(flows);
+        if (over != null) {
+            LOG.info(
+                    "{}* go on after {} s",
+                    flows,
+                    Duration.between(over.since(), Instant.now()).toSeconds());
+        }
+    }
+
+    /** Present outages by the prefix of the flows that wait. */
+    public Map<String, Outage> outages() {
+        return Map.copyOf(outages);
+    }
+
+    private CircuitBreaker breaker(String flows) {
+        return breakers.computeIfAbsent(flows, name -> {
+            CircuitBreaker breaker = CircuitBreaker.of(
+                    name,
+                    CircuitBreakerConfig.custom()
+                            .slidingWindowSize(1)
+                            .minimumNumberOfCalls(1)
+                            .permittedNumberOfCallsInHalfOpenState(1)
+                            .waitIntervalFunctionInOpenState(
+                                    IntervalFunction.ofExponentialRandomBackoff(1000, 2, 0.3, 30_000))
+                            .automaticTransitionFromOpenToHalfOpenEnabled(true)
+                            .build());
+            breaker.getEventPublisher().onStateTransition(event -> {
+                State to = event.getStateTransition().getToState();
+                switching.execute(() -> set(name, to != State.OPEN));
+            });
+            return breaker;
+        });
+    }
+
+    private void set(String flows, boolean running) {
+        for (Route route : camel.getRoutes()) {
+            String id = route.getRouteId();
+            if (!id.startsWith(flows)) {
+                continue;
+            }
+            try {
+                if (running && camel.getRouteController().getRouteStatus(id).isSuspended()) {
+                    camel.getRouteController().resumeRoute(id);
+                } else if (!running
+                        && camel.getRouteController().getRouteStatus(id).isStarted()) {
+                    camel.getRouteController().suspendRoute(id);
+                }
+            } catch (Exception e) {
+                LOG.error("{} can't be {}", id, running ? "resumed" : "suspended", e);
+            }
+        }
+    }
+}
