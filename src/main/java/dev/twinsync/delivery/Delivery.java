@@ -1,0 +1,554 @@
+package dev.twinsync.delivery;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.capture.Capture;
+import dev.twinsync.deadletter.DeadLetters;
+import dev.twinsync.deadletter.Letter;
+import dev.twinsync.merge.Base;
+import dev.twinsync.merge.Due;
+import dev.twinsync.merge.Golden;
+import dev.twinsync.merge.Writes;
+import dev.twinsync.operations.SyncMetrics;
+import dev.twinsync.record.Json;
+import dev.twinsync.record.Schema;
+import dev.twinsync.record.Schemas;
+import dev.twinsync.state.Commits;
+import dev.twinsync.state.Records;
+import dev.twinsync.state.Records.BaseChange;
+import dev.twinsync.state.Records.Change;
+import dev.twinsync.state.Records.Snapshot;
+import dev.twinsync.state.Topics;
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.apache.camel.CamelContext;
+import org.apache.camel.Exchange;
+import org.apache.camel.component.kafka.KafkaConstants;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.beans.factory.annotation.Value;
+import org.springframework.scheduling.annotation.Scheduled;
+import org.springframework.stereotype.Component;
+
+/**
+ * Brings a system to the golden record, set by set: read golden records and bases, store the intent, write, store what
+ * the system holds then. A base in doubt is read for, never written over. A crash between any two steps loses nothing:
+ * what is due stays due, and what was sent is known by its intent.
+ */
+@Component("delivery")
+public class Delivery {
+
+    private static final Logger EVENTS = LoggerFactory.getLogger("dev.twinsync.events");
+
+    private final Schemas schemas;
+    private final Records records;
+    private final Capture capture;
+    private final Commits commits;
+    private final Outages outages;
+    private final DeadLetters deadLetters;
+    private final SyncMetrics metrics;
+    private final CamelContext camel;
+    private final ApiTarget api;
+    private final TableTarget table;
+    private final FailurePolicy policy;
+    private final Duration sweepAfter;
+    private final ExecutorService calls;
+    private final Map<String, Integer> failures = new ConcurrentHashMap<>();
+    private final Map<String, Instant> busy = new ConcurrentHashMap<>();
+
+    Delivery(
+            Schemas schemas,
+            Records records,
+            Capture capture,
+            Commits commits,
+            Outages outages,
+            DeadLetters deadLetters,
+            SyncMetrics metrics,
+            CamelContext camel,
+            ApiTarget api,
+            TableTarget table,
+            @org.springframework.context.annotation.Lazy FailurePolicy policy,
+            @Value("${twinsync.delivery.sweep-after}") Duration sweepAfter,
+            @Value("${twinsync.mini.parallel}") int parallel) {
+        this.schemas = schemas;
+        this.records = records;
+        this.capture = capture;
+        this.commits = commits;
+        this.outages = outages;
+        this.deadLetters = deadLetters;
+        this.metrics = metrics;
+        this.camel = camel;
+        this.api = api;
+        this.table = table;
+        this.policy = policy;
+        this.sweepAfter = sweepAfter;
+        this.calls = Executors.newFixedThreadPool(parallel, run -> {
+            Thread thread = new Thread(run, "deliver");
+            thread.setDaemon(true);
+            return thread;
+        });
+    }
+
+    /** What a message of {@code <entity>.changed} says. */
+    private record Told(Exchange record, Instant time, String traceparent) {}
+
+    /** Delivers the records of a batch to a system; called by the flows {@code deliver-*}. */
+    public void deliver(String system, String entity, Exchange exchange) {
+        if (commits.behindHole(exchange)) {
+            return;
+        }
+        String flows = "deliver-" + system + '-';
+        if (outages.open(flows)) {
+            commits.abandon(exchange);
+            return;
+        }
+        Schema schema = schemas.of(entity);
+        Map<String, Told> told = told(system, exchange);
+        busy.put(system + '/' + entity, Instant.now());
+        Target target = camel.getRoute("list-" + system + '-' + schema.plural()) != null ? table : api;
+        List<String> ids = List.copyOf(told.keySet());
+        List<Future<?>> sets = new ArrayList<>();
+        for (int i = 0; i < ids.size(); i += target.setSize()) {
+            List<String> set = ids.subList(i, Math.min(ids.size(), i + target.setSize()));
+            sets.add(calls.submit(() -> set(system, schema, target, set, told)));
+        }
+        try {
+            Throwable failed = null;
+            for (Future<?> set : sets) {
+                try {
+                    set.get();
+                } catch (ExecutionException e) {
+                    failed = e.getCause();
+                }
+            }
+            if (failed != null) {
+                if (policy.kind(failed) == FailurePolicy.Kind.UNKNOWN) {
+                    throw new IllegalStateException(failed);
+                }
+                outages.begin(flows, failed);
+                commits.abandon(exchange);
+                return;
+            }
+            outages.passed(flows);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            commits.abandon(exchange);
+        }
+    }
+
+    private static Map<String, Told> told(String system, Exchange exchange) {
+        Map<String, Told> told = new LinkedHashMap<>();
+        for (Exchange record : Commits.batch(exchange)) {
+            String id = record.getMessage().getHeader(KafkaConstants.KEY, String.class);
+            byte[] body = record.getMessage().getBody(byte[].class);
+            JsonNode due;
+            try {
+                due = Json.read(body == null ? new byte[0] : body).path("due");
+            } catch (IllegalArgumentException e) {
+                // the message is but a hint; the state says what is due
+                due = Json.MAPPER.createArrayNode().add(system);
+            }
+            for (JsonNode name : due) {
+                if (id != null && name.asText().equals(system)) {
+                    Map<String, String> headers = DeadLetters.headers(record.getMessage());
+                    String time = headers.get("ce_time");
+                    Told first = told.get(id);
+                    told.put(
+                            id,
+                            new Told(
+                                    record,
+                                    first != null ? first.time() : time == null ? null : Instant.parse(time),
+                                    headers.get("traceparent")));
+                }
+            }
+        }
+        return told;
+    }
+
+    private void set(String system, Schema schema, Target target, List<String> ids, Map<String, Told> told) {
+        Map<String, Snapshot> snapshots = records.load(schema.entity(), ids);
+        List<Target.Item> items = new ArrayList<>();
+        List<Change> intents = new ArrayList<>();
+        List<Change> waiting = new ArrayList<>();
+        List<String> doubtful = new ArrayList<>();
+        List<String> settled = new ArrayList<>();
+        Map<String, Integer> keys = new HashMap<>();
+        for (String id : ids) {
+            Snapshot snapshot = snapshots.get(id);
+            Golden golden = snapshot.golden();
+            Base base = snapshot.bases().getOrDefault(system, Base.unknown(system));
+            Records.Delivery delivery = snapshot.delivery().get(system);
+            if (base.doubt()) {
+                doubtful.add(id);
+                continue;
+            }
+            Set<String> due = Due.paths(schema, golden, base);
+            if (due.isEmpty()) {
+                settled.add(id);
+                if (delivery != null && delivery.dueSince() != null) {
+                    waiting.add(change(golden, base, false, List.of(), null, 0, null));
+                }
+                continue;
+            }
+            if (delivery != null && delivery.refused() != null && delivery.refused() == golden.version()) {
+                continue;
+            }
+            List<String> missing = Due.waitingFor(schema, golden, base);
+            if (!missing.isEmpty()) {
+                if (delivery == null || !delivery.waitingFor().equals(missing)) {
+                    waiting.add(change(golden, base, true, missing, null, 0, null));
+                }
+                continue;
+            }
+            Map<String, JsonNode> values = new HashMap<>();
+            due.forEach(path -> values.put(path, golden.value(path)));
+            int number = keyNumber(base, delivery, values);
+            keys.put(id, number);
+            String key = schema.entity() + '/' + encode(id) + '/' + golden.version() + (number > 1 ? "." + number : "");
+            Base intended = Writes.intended(base, values);
+            intents.add(change(golden, intended, true, List.of(), null, number, null));
+            items.add(new Target.Item(id, intended, values, data(schema, golden, base, due), key, golden.version()));
+        }
+        if (!waiting.isEmpty()) {
+            records.save(schema.entity(), waiting);
+        }
+        if (!doubtful.isEmpty()) {
+            metrics.delivery("doubted_at_delivery", schema.entity(), system, doubtful.size());
+            capture.readNow(system, schema.entity(), doubtful);
+        }
+        deadLetters.closed(schema.entity(), system, settled);
+        Set<String> lost = new HashSet<>(intents.isEmpty() ? List.of() : records.save(schema.entity(), intents));
+        List<Target.Item> open = items.stream()
+                .filter(item -> !lost.contains(item.id()))
+                // the intent took a revision
+                .map(item -> new Target.Item(
+                        item.id(),
+                        Writes.at(item.base(), item.base().revision() + 1),
+                        item.values(),
+                        item.data(),
+                        item.key(),
+                        item.version()))
+                .toList();
+        if (!open.isEmpty()) {
+            List<Target.Result> results = patiently(() -> target.write(system, schema, open));
+            settle(system, schema, snapshots, open, results, keys, told);
+        }
+        if (!lost.isEmpty()) {
+            // merged in between: what is due now is due again
+            set(system, schema, target, List.copyOf(lost), told);
+        }
+    }
+
+    /** The same body and guard go out under the same key; anything else of that version takes the next. */
+    private static int keyNumber(Base base, Records.Delivery delivery, Map<String, JsonNode> values) {
+        int used = delivery == null ? 0 : delivery.keyNumber();
+        boolean same = used > 0 && base.intents().keySet().equals(values.keySet());
+        for (Map.Entry<String, JsonNode> value : values.entrySet()) {
+            List<JsonNode> sent = base.intents().getOrDefault(value.getKey(), List.of());
+            same &= sent.size() == 1 && Due.same(sent.get(0), value.getValue());
+        }
+        return same ? used : used + 1;
+    }
+
+    private static String encode(String id) {
+        return URLEncoder.encode(id, StandardCharsets.UTF_8).replace("+", "%20");
+    }
+
+    /** The whole fields to set; a deletion is a deletion alone. */
+    private static ObjectNode data(Schema schema, Golden golden, Base base, Set<String> due) {
+        Map<String, JsonNode> values = golden.values();
+        ObjectNode data = Json.MAPPER.createObjectNode();
+        Set<String> names = new LinkedHashSet<>();
+        due.forEach(path -> names.add(schema.field(path).name()));
+        if (!base.exists() && !golden.deleted()) {
+            schema.fields().stream()
+                    .filter(field -> field.systems().contains(base.system()) && field.byKey())
+                    .forEach(field -> names.add(field.name()));
+        }
+        names.forEach(name -> data.set(name, schema.value(name, values)));
+        return data;
+    }
+
+    private <T> T patiently(java.util.function.Supplier<T> call) {
+        for (int attempt = 1; ; attempt++) {
+            try {
+                return call.get();
+            } catch (RuntimeException e) {
+                Duration pause = policy.kind(e) == FailurePolicy.Kind.TRANSIENT ? policy.pauseAfter(attempt, e) : null;
+                if (pause == null) {
+                    throw e;
+                }
+                try {
+                    Thread.sleep(pause.toMillis());
+                } catch (InterruptedException interrupted) {
+                    Thread.currentThread().interrupt();
+                    throw e;
+                }
+            }
+        }
+    }
+
+    private void settle(
+            String system,
+            Schema schema,
+            Map<String, Snapshot> snapshots,
+            List<Target.Item> items,
+            List<Target.Result> results,
+            Map<String, Integer> keys,
+            Map<String, Told> told) {
+        List<Change> changes = new ArrayList<>();
+        List<Letter> letters = new ArrayList<>();
+        List<String> written = new ArrayList<>();
+        List<String> doubtful = new ArrayList<>();
+        List<Throwable> failed = new ArrayList<>();
+        long tick = records.tick();
+        for (int i = 0; i < items.size(); i++) {
+            Target.Item item = items.get(i);
+            Golden golden = snapshots.get(item.id()).golden();
+            int number = keys.get(item.id());
+            Target.Result result = results.get(i);
+            if (result instanceof Target.Result.Failed lone) {
+                int count = failures.merge(system + '/' + schema.entity() + '/' + item.id(), 1, Integer::sum);
+                if (count >= policy.loneFailures()) {
+                    result = new Target.Result.Refused(lone.cause());
+                } else {
+                    failed.add(lone.cause());
+                    continue;
+                }
+            }
+            failures.remove(system + '/' + schema.entity() + '/' + item.id());
+            if (result instanceof Target.Result.Written done) {
+                Base base = Writes.at(done.base(), item.base().revision());
+                written.add(item.id());
+                changes.add(change(
+                        golden,
+                        base,
+                        Due.is(schema, golden, base),
+                        List.of(),
+                        null,
+                        number,
+                        event("delivered", system, golden, item, null)));
+            } else if (result instanceof Target.Result.Differs differs) {
+                doubtful.add(item.id());
+                if (!differs.read()) {
+                    changes.add(change(golden, item.base().doubted(tick), true, List.of(), null, number, null));
+                }
+            } else if (result instanceof Target.Result.Refused refused) {
+                String onItsWay = onItsWay(schema, system, golden, refused.cause());
+                if (onItsWay != null) {
+                    changes.add(change(golden, item.base(), true, List.of(onItsWay), null, number, null));
+                    continue;
+                }
+                letters.add(letter(system, schema, item, golden, refused.cause(), told.get(item.id()), snapshots));
+                changes.add(change(
+                        golden,
+                        item.base(),
+                        true,
+                        List.of(),
+                        golden.version(),
+                        number,
+                        event("refused", system, golden, item, message(refused.cause()))));
+            }
+        }
+        deadLetters.send(letters);
+        letters.forEach(l -> metrics.deadLettered(l.entity(), l.system(), l.route(), String.valueOf(l.code())));
+        Set<String> lost = new HashSet<>(changes.isEmpty() ? List.of() : records.save(schema.entity(), changes));
+        if (!lost.isEmpty()) {
+            doubt(system, schema, lost);
+        }
+        written.removeAll(lost);
+        deadLetters.closed(schema.entity(), system, written);
+        report(system, schema, items, written, told);
+        metrics.delivery("delivered", schema.entity(), system, written.size());
+        metrics.delivery("refused", schema.entity(), system, letters.size());
+        metrics.delivery("doubted_at_delivery", schema.entity(), system, doubtful.size());
+        List<String> toRead = new ArrayList<>(lost);
+        for (int i = 0; i < items.size(); i++) {
+            if (results.get(i) instanceof Target.Result.Differs differs && !differs.read()) {
+                toRead.add(items.get(i).id());
+            }
+        }
+        if (!toRead.isEmpty()) {
+            capture.readNow(system, schema.entity(), toRead);
+        }
+        if (!failed.isEmpty()) {
+            throw new IllegalStateException(failed.get(0));
+        }
+    }
+
+    /** Whoever loses the race for a base puts it in doubt: what it wrote is settled by reading. */
+    private void doubt(String system, Schema schema, Collection<String> ids) {
+        Collection<String> open = ids;
+        while (!open.isEmpty()) {
+            long tick = records.tick();
+            List<Change> doubts = new ArrayList<>();
+            records.load(schema.entity(), open).forEach((id, snapshot) -> {
+                Base base = snapshot.bases().getOrDefault(system, Base.unknown(system));
+                Records.Delivery delivery = snapshot.delivery().get(system);
+                doubts.add(change(
+                        snapshot.golden(),
+                        base.doubted(tick),
+                        true,
+                        List.of(),
+                        delivery == null ? null : delivery.refused(),
+                        delivery == null ? 0 : delivery.keyNumber(),
+                        null));
+            });
+            open = records.save(schema.entity(), doubts);
+        }
+    }
+
+    /** The field of a refusal that names a record which is itself still on its way to this system, or null. */
+    private String onItsWay(Schema schema, String system, Golden golden, Throwable cause) {
+        String field = cause instanceof CallFailed call ? call.field() : null;
+        if (field == null || golden.value(field) == null) {
+            return null;
+        }
+        for (Schema other : schemas.all()) {
+            if (other != schema && other.key().equals(field)) {
+                String id = golden.value(field).asText();
+                Snapshot snapshot = records.load(other.entity(), List.of(id)).get(id);
+                Base base = snapshot.bases().getOrDefault(system, Base.unknown(system));
+                return base.exists() && !base.doubt() ? null : field;
+            }
+        }
+        return null;
+    }
+
+    private static Change change(
+            Golden golden,
+            Base base,
+            boolean due,
+            List<String> waitingFor,
+            Long refused,
+            int keyNumber,
+            Records.Event event) {
+        return new Change(
+                golden.id(),
+                null,
+                golden.version(),
+                List.of(new BaseChange(base, due, waitingFor, refused, keyNumber, null)),
+                List.of(),
+                event == null ? List.of() : List.of(event));
+    }
+
+    private static Records.Event event(String kind, String system, Golden golden, Target.Item item, String note) {
+        ObjectNode fields = Json.MAPPER.createObjectNode();
+        item.values().forEach((path, value) -> {
+            ObjectNode move = fields.putObject(path);
+            move.set("from", item.base().held().get(path));
+            move.set("to", value);
+        });
+        return new Records.Event(kind, system, golden.version(), fields, null, null, note);
+    }
+
+    private static String message(Throwable cause) {
+        Throwable root = cause;
+        while (root.getCause() != null && root.getCause() != root) {
+            root = root.getCause();
+        }
+        return root.getMessage();
+    }
+
+    private static Letter letter(
+            String system,
+            Schema schema,
+            Target.Item item,
+            Golden golden,
+            Throwable cause,
+            Told told,
+            Map<String, Snapshot> snapshots) {
+        Throwable root = cause;
+        while (!(root instanceof CallFailed) && root.getCause() != null && root.getCause() != root) {
+            root = root.getCause();
+        }
+        CallFailed call = root instanceof CallFailed failed ? failed : null;
+        ObjectNode request = Json.MAPPER.createObjectNode();
+        request.put(schema.key(), item.id());
+        request.set("data", item.data());
+        request.put("idempotency_key", item.key());
+        request.put("if_match", item.base().position());
+        ObjectNode systems = Json.MAPPER.createObjectNode();
+        snapshots.get(item.id()).bases().forEach((name, base) -> systems.set(name, schema.assemble(base.held())));
+        return new Letter(
+                UUID.randomUUID().toString(),
+                schema.entity(),
+                item.id(),
+                system,
+                "",
+                "deliver-" + system + '-' + schema.plural(),
+                "deliver",
+                golden.version(),
+                root.getClass().getName(),
+                call == null ? null : call.code(),
+                call == null ? null : call.status(),
+                root.getMessage(),
+                1,
+                Instant.now(),
+                Topics.changed(schema.entity()),
+                told.record().getMessage().getBody(byte[].class),
+                DeadLetters.headers(told.record().getMessage()),
+                request,
+                systems);
+    }
+
+    private void report(
+            String system, Schema schema, List<Target.Item> items, List<String> written, Map<String, Told> told) {
+        Instant now = Instant.now();
+        Set<String> done = new HashSet<>(written);
+        for (Target.Item item : items) {
+            Told one = told.get(item.id());
+            if (!done.contains(item.id()) || one == null) {
+                continue;
+            }
+            if (one.time() != null) {
+                metrics.endToEnd(schema.entity(), system, Duration.between(one.time(), now));
+            }
+            if (EVENTS.isInfoEnabled()) {
+                EVENTS.info(
+                        "delivered entity={} id={} system={} version={} trace={}",
+                        schema.entity(),
+                        item.id(),
+                        system,
+                        item.version(),
+                        one.traceparent() == null || one.traceparent().length() < 35
+                                ? "-"
+                                : one.traceparent().substring(3, 35));
+            }
+        }
+    }
+
+    /** What has been due for long, and for no reason that is known, is published again. */
+    @Scheduled(fixedDelayString = "${twinsync.delivery.sweep-interval:15s}")
+    void sweep() {
+        for (Schema schema : schemas.all()) {
+            for (String system : schema.systems()) {
+                Instant last = busy.getOrDefault(system + '/' + schema.entity(), Instant.EPOCH);
+                boolean idle = last.isBefore(Instant.now().minusSeconds(5));
+                if (idle && !outages.outages().containsKey("deliver-" + system + '-')) {
+                    deadLetters.publishDue(
+                            schema.entity(),
+                            system,
+                            records.due(schema.entity(), system, Instant.now().minus(sweepAfter), 1000));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+package dev.twinsync.delivery;
+
+import dev.twinsync.deadletter.DeadLetters;
+import dev.twinsync.merge.Merge;
+import dev.twinsync.merge.Observation;
+import dev.twinsync.operations.SyncMetrics;
+import dev.twinsync.record.Schemas;
+import dev.twinsync.state.MergeReports;
+import java.util.List;
+import java.util.Locale;
+import org.apache.camel.Exchange;
+import org.springframework.stereotype.Component;
+
+/** Tells metrics and dead letters what the merge found. */
+@Component
+class Reports implements MergeReports {
+
+    private final SyncMetrics metrics;
+    private final DeadLetters deadLetters;
+    private final Schemas schemas;
+
+    Reports(SyncMetrics metrics, DeadLetters deadLetters, Schemas schemas) {
+        this.metrics = metrics;
+        this.deadLetters = deadLetters;
+        this.schemas = schemas;
+    }
+
+    @Override
+    public void merged(String entity, Observation observation, Merge.Result result) {
+        metrics.observed(entity, observation.system(), result.outcome().name().toLowerCase(Locale.ROOT));
+        result.conflicts()
+                .forEach(c -> metrics.conflicted(entity, c.rule().name().toLowerCase(Locale.ROOT)));
+    }
+
+    @Override
+    public void poison(String entity, Exchange batch, Exchange record, Exception cause) {
+        deadLetters.send(List.of(
+                deadLetters.ofRecord(record, "merge-" + schemas.of(entity).plural(), cause)));
+    }
+
+    @Override
+    public void fields(String entity, List<Fields> fields) {
+        fields.forEach(f -> deadLetters.fields(entity, f.observation(), f.problems(), f.before()));
+    }
+}

@@ -1,0 +1,60 @@
+package dev.twinsync.operations;
+
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Tags;
+import io.micrometer.core.instrument.Timer;
+import java.time.Duration;
+import org.springframework.stereotype.Component;
+
+/** The counters and timers of the data path; their labels are entities, systems, rules and flows, never ids. */
+@Component
+public class SyncMetrics {
+
+    private final MeterRegistry registry;
+
+    SyncMetrics(MeterRegistry registry) {
+        this.registry = registry;
+    }
+
+    /** What became of an observation: merged, unchanged, stale or doubted. */
+    public void observed(String entity, String system, String outcome) {
+        Tags tags = Tags.of("entity", entity, "system", system);
+        registry.counter("sync_observed", tags).increment();
+        registry.counter("sync_" + outcome, tags).increment();
+    }
+
+    public void conflicted(String entity, String rule) {
+        registry.counter("sync_conflicted", "entity", entity, "rule", rule).increment();
+    }
+
+    /** @param count records whose delivery was {@code outcome}: delivered, refused, doubted_at_delivery, waiting */
+    public void delivery(String outcome, String entity, String system, int count) {
+        if (count > 0) {
+            registry.counter("sync_" + outcome, "entity", entity, "system", system)
+                    .increment(count);
+        }
+    }
+
+    /** From the source's commit to the target's acknowledgement. */
+    public void endToEnd(String entity, String system, Duration duration) {
+        Timer.builder("sync_end_to_end")
+                .description("from the source's commit to the target's acknowledgement")
+                .tags("entity", entity, "system", system)
+                .serviceLevelObjectives(
+                        Duration.ofMillis(100),
+                        Duration.ofMillis(250),
+                        Duration.ofMillis(500),
+                        Duration.ofSeconds(1),
+                        Duration.ofSeconds(2),
+                        Duration.ofSeconds(5),
+                        Duration.ofSeconds(30),
+                        Duration.ofMinutes(5))
+                .register(registry)
+                .record(duration.isNegative() ? Duration.ZERO : duration);
+    }
+
+    public void deadLettered(String entity, String system, String route, String error) {
+        registry.counter("sync_dead_letters", "entity", entity, "system", system, "route", route, "error", error)
+                .increment();
+    }
+}

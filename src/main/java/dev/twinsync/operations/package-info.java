@@ -1,0 +1,2 @@
+/** What ops see: metrics, health and housekeeping. */
+package dev.twinsync.operations;
