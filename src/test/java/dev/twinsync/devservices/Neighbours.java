@@ -1,0 +1,76 @@
+package dev.twinsync.devservices;
+
+import java.util.Map;
+import org.springframework.boot.SpringApplication;
+import org.springframework.context.ConfigurableApplicationContext;
+
+/** The neighbours of all tests of this JVM, and the service between them: started once, on free ports. */
+public final class Neighbours {
+
+    private static Neighbours instance;
+
+    public final Postgres postgres;
+    public final Broker broker;
+    public final MiniProgram mini;
+    private ConfigurableApplicationContext service;
+
+    private Neighbours() throws Exception {
+        postgres = Postgres.start(0);
+        postgres.createAppTables();
+        broker = Broker.start(0);
+        mini = MiniProgram.start(0);
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            try {
+                if (service != null) {
+                    service.close();
+                }
+                mini.close();
+                broker.close();
+                postgres.close();
+            } catch (Exception e) {
+                // the JVM ends, and they with it
+            }
+        }));
+    }
+
+    public static synchronized Neighbours get() {
+        try {
+            if (instance == null) {
+                instance = new Neighbours();
+            }
+            return instance;
+        } catch (Exception e) {
+            throw new IllegalStateException("the neighbours do not start", e);
+        }
+    }
+
+    /** The settings under which the service finds them. */
+    public Map<String, Object> settings() {
+        return Map.ofEntries(
+                Map.entry("APP_DB_URL", postgres.url()),
+                Map.entry("APP_DB_USERNAME", "postgres"),
+                Map.entry("APP_DB_PASSWORD", "postgres"),
+                Map.entry("KAFKA_BROKERS", broker.address()),
+                Map.entry("MINI_API_URL", mini.url()),
+                Map.entry("MINI_API_KEY", "mini-api-key"),
+                Map.entry("SYNC_API_KEY_APP", "app-key"),
+                Map.entry("SYNC_API_KEY_MINI", "mini-key"),
+                Map.entry("SYNC_API_KEY_OPS", "ops-key"),
+                Map.entry("APP_KEY_SWEEP_INTERVAL", "1s"),
+                Map.entry("TWINSYNC_DEV", "true"),
+                Map.entry("SERVER_PORT", "0"),
+                Map.entry("MANAGEMENT_PORT", "0"),
+                Map.entry("spring.jmx.enabled", "false"));
+    }
+
+    /** The service, started when first asked for. */
+    public synchronized ConfigurableApplicationContext service() {
+        if (service == null) {
+            SpringApplication application = new SpringApplication(dev.twinsync.Twinsync.class);
+            application.setDefaultProperties(settings());
+            application.setRegisterShutdownHook(false);
+            service = application.run();
+        }
+        return service;
+    }
+}

@@ -1,0 +1,123 @@
+package dev.twinsync.devservices;
+
+import io.zonky.test.db.postgres.embedded.EmbeddedPostgres;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.List;
+
+/** A real PostgreSQL that keeps what it was told (fsync on) and whose log can be decoded (wal_level logical). */
+public final class Postgres implements AutoCloseable {
+
+    private final EmbeddedPostgres server;
+    private final Path folder;
+
+    private Postgres(EmbeddedPostgres server, Path folder) {
+        this.server = server;
+        this.folder = folder;
+    }
+
+    /** @param port 0 for any free one */
+    public static Postgres start(int port) throws IOException, SQLException {
+        Path folder = Path.of(System.getProperty("java.io.tmpdir"), "twinsync-postgres-" + (port == 0 ? "any" : port));
+        if (port == 0) {
+            folder = Files.createTempDirectory("twinsync-postgres");
+        } else {
+            endFormer(folder);
+        }
+        EmbeddedPostgres.Builder builder = EmbeddedPostgres.builder()
+                .setDataDirectory(folder.resolve("data"))
+                .setCleanDataDirectory(true)
+                .setServerConfig("wal_level", "logical")
+                .setServerConfig("fsync", "on")
+                .setServerConfig("synchronous_commit", "on")
+                .setServerConfig("max_connections", "200")
+                .setServerConfig("max_prepared_transactions", "10")
+                .setServerConfig("shared_buffers", "256MB")
+                .setServerConfig("listen_addresses", "127.0.0.1");
+        if (port != 0) {
+            builder.setPort(port);
+        }
+        Postgres postgres = new Postgres(builder.start(), folder);
+        postgres.execute("postgres", "create database app");
+        // the embedded server is started with -F, which only a reload of its own file overrides
+        String fsync = postgres.show("fsync");
+        if (!fsync.equals("on")) {
+            throw new IllegalStateException("fsync is " + fsync);
+        }
+        return postgres;
+    }
+
+    /** A run that was killed left its server behind: it is ended, or its port would be taken for ever. */
+    private static void endFormer(Path folder) throws IOException {
+        Path pidFile = folder.resolve("data").resolve("postmaster.pid");
+        if (!Files.exists(pidFile)) {
+            return;
+        }
+        List<String> lines = Files.readAllLines(pidFile, StandardCharsets.UTF_8);
+        ProcessHandle.of(Long.parseLong(lines.get(0).strip())).ifPresent(process -> {
+            if (process.info().command().orElse("").contains("postgres")) {
+                process.destroyForcibly();
+                process.onExit().join();
+            }
+        });
+        Files.deleteIfExists(pidFile);
+    }
+
+    public String url() {
+        return "jdbc:postgresql://127.0.0.1:" + server.getPort() + "/app";
+    }
+
+    /** Runs statements in the database app. */
+    public void execute(String sql) throws SQLException {
+        execute("app", sql);
+    }
+
+    private void execute(String database, String sql) throws SQLException {
+        try (Connection connection = connect(database);
+                Statement statement = connection.createStatement()) {
+            statement.execute(sql);
+        }
+    }
+
+    public Connection connect() throws SQLException {
+        return connect("app");
+    }
+
+    private Connection connect(String database) throws SQLException {
+        return DriverManager.getConnection(
+                "jdbc:postgresql://127.0.0.1:" + server.getPort() + "/" + database, "postgres", "postgres");
+    }
+
+    private String show(String setting) throws SQLException {
+        try (Connection connection = connect("postgres");
+                Statement statement = connection.createStatement();
+                var rows = statement.executeQuery("show " + setting)) {
+            rows.next();
+            return rows.getString(1);
+        }
+    }
+
+    /** The reference app's tables. */
+    public void createAppTables() throws SQLException, IOException {
+        try (var schema = Postgres.class.getResourceAsStream("/devservices/app-db.sql")) {
+            execute(new String(schema.readAllBytes(), StandardCharsets.UTF_8));
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        server.close();
+        try (var files = Files.walk(folder)) {
+            files.sorted(java.util.Comparator.reverseOrder())
+                    .forEach(file -> file.toFile().delete());
+        } catch (java.io.UncheckedIOException e) {
+            // the server has removed it already
+        }
+    }
+}
