@@ -114,6 +114,11 @@ public class DeadLetters {
                 + '/'
                 + message.getHeader(KafkaConstants.OFFSET);
         Throwable root = cause == null ? new IllegalStateException("unknown") : cause;
+        while (root.getCause() != null && root.getCause() != root) {
+            root = root.getCause();
+        }
+        // a failure that no step understood: the log has where it arose
+        LOG.error("{} could not work a record of {}", route, topic, root);
         return new Letter(
                 UUID.nameUUIDFromBytes((route + '/' + at).getBytes(StandardCharsets.UTF_8))
                         .toString(),

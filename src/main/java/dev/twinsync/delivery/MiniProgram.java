@@ -61,7 +61,7 @@ public class MiniProgram {
             in.setHeader(Exchange.HTTP_METHOD, "GET");
             exchange.setProperty("mini_get", true);
         } else {
-            byte[] bytes = body instanceof String text ? text.getBytes(StandardCharsets.UTF_8) : Json.bytes(body);
+            byte[] bytes = in.getBody(byte[].class);
             in.setBody(bytes);
             in.setHeader(Exchange.HTTP_METHOD, "POST");
             in.setHeader(Exchange.CONTENT_TYPE, "application/json");
