@@ -48,8 +48,10 @@ class EndToEndTest {
     }
 
     private static void soon(ThrowingRunnable check) {
+        // what is not there yet is no failure of the check
         await().atMost(Duration.ofSeconds(20))
                 .pollInterval(Duration.ofMillis(20))
+                .ignoreExceptions()
                 .untilAsserted(check);
     }
 
