@@ -1,7 +1,7 @@
 package dev.twinsync;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.twinsync.delivery.FailurePolicy;
+import dev.twinsync.flow.FailurePolicy;
 import dev.twinsync.record.Json;
 import org.apache.camel.CamelContext;
 import org.springframework.context.annotation.Bean;

@@ -36,7 +36,9 @@ create table base (
   primary key (entity, id, system)
 ) with (fillfactor = 80);
 -- a refused or waiting record stays due: the sweep passes over it, the operator sees it
-create index base_due on base (entity, system, due_since) where due_since is not null;
+create index base_due on base (entity, system, due_since, id) where due_since is not null;
+-- who waits for a record that is still on its way
+create index base_waiting on base (system, entity, id) where waiting_for is not null;
 -- what a key sweep compares with the keys that the system still has
 create index base_keys on base (entity, system, id collate "C") where present;
 
@@ -55,6 +57,7 @@ create table conflict (
   state         text        not null default 'open' check (state in ('open', 'restored', 'closed'))
 );
 create index conflict_record on conflict (entity, record_id, id desc);
+create index conflict_open on conflict (entity, record_id, path) where state = 'open';
 
 create table cursor (
   name       text        primary key,

@@ -279,14 +279,14 @@ class EndToEndTest {
         app.update("update users set nickname = '二', updated_at = clock_timestamp() where user_id = ?", id);
         soon(() -> assertThat(neighbours
                         .service()
-                        .getBean(dev.twinsync.delivery.Outages.class)
+                        .getBean(dev.twinsync.flow.Outages.class)
                         .outages())
                 .isNotEmpty());
         mini.always(null);
         soon(() -> assertThat(mini.read("user", id).path("nickname").asText()).isEqualTo("二"));
         soon(() -> assertThat(neighbours
                         .service()
-                        .getBean(dev.twinsync.delivery.Outages.class)
+                        .getBean(dev.twinsync.flow.Outages.class)
                         .outages())
                 .isEmpty());
         assertThat(get("ops-key", "/dead-letters?key=" + id).path("items")).isEmpty();

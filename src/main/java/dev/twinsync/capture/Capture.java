@@ -42,6 +42,10 @@ import org.springframework.stereotype.Component;
 public class Capture {
 
     private static final Logger LOG = LoggerFactory.getLogger(Capture.class);
+
+    /** Pages of one turn: its cursor is kept when it ends. */
+    static final int PAGES = 20;
+
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
 
     private final Schemas schemas;
@@ -175,7 +179,8 @@ public class Capture {
     private void changes(String system, Schema schema, Cursors.Cursor cursor) {
         JsonNode value = cursor.value();
         String after = value == null ? null : value.path("after").asText(null);
-        while (true) {
+        // a turn ends after some pages, so that what it has done is kept
+        for (int pages = 0; pages < PAGES; pages++) {
             long began = records.tick();
             Map<String, Object> headers = new HashMap<>();
             headers.put("limit", changesPage);
@@ -260,7 +265,8 @@ public class Capture {
             Map<?, ?> columns = (Map<?, ?>) row;
             String id = String.valueOf(columns.get("id"));
             String position = (String) columns.get("position");
-            ObjectNode data = (ObjectNode) Json.read((String) columns.get("data"));
+            ObjectNode data =
+                    (ObjectNode) Json.tolerant(((String) columns.get("data")).getBytes(StandardCharsets.UTF_8));
             Instant changed = clocks.corrected(system, instant(position));
             found.put(id, Observations.reading(schema.entity(), id, system, true, data, position, ticks, changed));
         }

@@ -5,10 +5,14 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.HashSet;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -29,6 +33,11 @@ class KeySweep {
 
     private static final Logger LOG = LoggerFactory.getLogger(KeySweep.class);
     private static final int PAGE = 5000;
+    private static final int READ = 1000;
+
+    /** The order of the flow {@code list-*}. */
+    private static final Comparator<String> BY_BYTES =
+            (a, b) -> Arrays.compareUnsigned(a.getBytes(StandardCharsets.UTF_8), b.getBytes(StandardCharsets.UTF_8));
 
     private final Cursors cursors;
     private final ProducerTemplate template;
@@ -45,18 +54,20 @@ class KeySweep {
             List<String> gone = new ArrayList<>();
             long known = 0;
             String after = "";
-            boolean more = true;
-            while (more) {
+            while (after != null) {
+                // what the bases hold is asked first: a key that is made meanwhile is surplus there, and not gone
+                List<String> based = based(system, schema, after);
                 List<String> there = list(system, schema, after);
-                more = there.size() == PAGE;
-                String until = more ? there.get(there.size() - 1) : null;
-                Set<String> based = based(system, schema, after, until);
-                known += based.size();
-                Set<String> unknown = new HashSet<>(there);
+                String until = until(based, there);
+                Set<String> unknown = upTo(there, until);
+                Set<String> missing = upTo(based, until);
+                known += missing.size();
+                missing.removeAll(unknown);
                 unknown.removeAll(based);
-                there.forEach(based::remove);
-                gone.addAll(based);
-                reader.read(system, schema, unknown);
+                gone.addAll(missing);
+                for (List<String> page : pages(unknown)) {
+                    reader.read(system, schema, page);
+                }
                 after = until;
             }
             delete(name, system, schema, reader, cursor, gone, Math.max(20, known / 1000));
@@ -89,8 +100,8 @@ class KeySweep {
         }
         boolean held = state.has("braked");
         state.remove(List.of("braked", "since", "released"));
-        for (int i = 0; i < gone.size(); i += 1000) {
-            reader.read(system, schema, gone.subList(i, Math.min(gone.size(), i + 1000)));
+        for (List<String> page : pages(gone)) {
+            reader.read(system, schema, page);
         }
         if (!gone.isEmpty()) {
             ObjectNode entry = Json.MAPPER.createObjectNode();
@@ -147,10 +158,37 @@ class KeySweep {
         return ids;
     }
 
-    private Set<String> based(String system, Schema schema, String after, String until) {
-        return new HashSet<>(jdbc.queryForList("""
+    private List<String> based(String system, Schema schema, String after) {
+        return jdbc.queryForList("""
                 select id from base
                 where entity = ? and system = ? and present and id collate "C" > ?
-                  and (cast(? as text) is null or id collate "C" <= ?)""", String.class, schema.entity(), system, after, until, until));
+                order by id collate "C" limit ?""", String.class, schema.entity(), system, after, PAGE);
+    }
+
+    /** The last key up to which both pages are complete, or null where both are the last ones. */
+    private static String until(List<String> one, List<String> other) {
+        String end = null;
+        for (List<String> page : List.of(one, other)) {
+            if (page.size() == PAGE) {
+                String last = page.get(PAGE - 1);
+                end = end == null || BY_BYTES.compare(last, end) < 0 ? last : end;
+            }
+        }
+        return end;
+    }
+
+    private static Set<String> upTo(List<String> ids, String until) {
+        Set<String> set = new LinkedHashSet<>(ids);
+        set.removeIf(id -> until != null && BY_BYTES.compare(id, until) > 0);
+        return set;
+    }
+
+    private static List<List<String>> pages(Collection<String> ids) {
+        List<String> all = List.copyOf(ids);
+        List<List<String>> pages = new ArrayList<>();
+        for (int i = 0; i < all.size(); i += READ) {
+            pages.add(all.subList(i, Math.min(all.size(), i + READ)));
+        }
+        return pages;
     }
 }

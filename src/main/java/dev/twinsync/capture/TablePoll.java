@@ -100,22 +100,41 @@ class TablePoll {
         Memory memory = memories.computeIfAbsent(name, n -> new Memory());
         boolean ours = cursors.turn(name, cursor -> {
             JsonNode value = cursor.value();
-            Instant from = value == null ? null : Instant.parse(value.path("at").asText());
+            Instant from = instant(value, "at");
             Horizon now = horizon(system);
             Instant horizon = limit(now, memory, from == null ? Instant.EPOCH : from);
             boolean moves = from == null || horizon.isAfter(from);
-            String start = BEGINNING;
-            if (from != null) {
-                start = from.minus(back(now, memory)).toString();
+            Position start = new Position(BEGINNING, "");
+            if (value != null && value.has("scan")) {
+                // the last turn ended within a scan, which goes on to the horizon that it began with
+                JsonNode scan = value.path("scan");
+                start = new Position(scan.path("at").asText(), scan.path("id").asText());
+                horizon = instant(scan, "horizon");
+                moves = true;
+            } else if (from != null) {
+                start = new Position(from.minus(back(now, memory)).toString(), "");
                 if (!moves && memory.ahead != null && memory.ahead.isAfter(from)) {
-                    start = memory.ahead.minus(overlap).toString();
+                    start = new Position(memory.ahead.minus(overlap).toString(), "");
                 }
             }
-            Instant reached = scan(system, schema, start, memory, reader, moves ? cursor : null, horizon);
+            Scanned scanned = scan(system, schema, start, memory, reader, moves ? Capture.PAGES : Integer.MAX_VALUE);
+            if (scanned.goesOn() != null) {
+                ObjectNode state = Json.MAPPER.createObjectNode();
+                if (from != null) {
+                    state.put("at", from.toString());
+                }
+                state.putObject("scan")
+                        .put("at", scanned.goesOn().at())
+                        .put("id", scanned.goesOn().id())
+                        .put("horizon", horizon.toString());
+                cursor.move(state);
+                return;
+            }
+            Instant reached = scanned.reached();
             memory.ahead = reached == null || reached.isAfter(now.clock()) ? now.clock() : reached;
             // with nothing new the cursor is kept for a second, so that an idle poll writes nothing
             if (moves && (reached != null || memory.written.isBefore(now.clock().minusSeconds(1)))) {
-                cursor.move(position(horizon.toString()));
+                cursor.move(Json.MAPPER.createObjectNode().put("at", horizon.toString()));
                 memory.written = now.clock();
             }
         });
@@ -143,8 +162,10 @@ class TablePoll {
         return overlap;
     }
 
-    private static ObjectNode position(String at) {
-        return Json.MAPPER.createObjectNode().put("at", at);
+    private static Instant instant(JsonNode value, String name) {
+        return value == null || !value.has(name)
+                ? null
+                : Instant.parse(value.path(name).asText());
     }
 
     private Horizon horizon(String system) {
@@ -179,20 +200,20 @@ class TablePoll {
         return limit;
     }
 
-    /** @return the position of the last key listed, or null where none was new */
-    private Instant scan(
-            String system,
-            Schema schema,
-            String start,
-            Memory memory,
-            Reader reader,
-            Cursors.Cursor cursor,
-            Instant horizon) {
-        String afterAt = start;
-        String afterId = "";
-        Instant last = null;
-        while (true) {
-            List<Key> listed = list(system, schema, afterAt, afterId);
+    private record Position(String at, String id) {}
+
+    /**
+     * @param reached the time of the last key that was new, or null where none was
+     * @param goesOn where the next turn goes on, or null where everything was listed
+     */
+    private record Scanned(Instant reached, Position goesOn) {}
+
+    /** Lists and reads page by page; after so many pages the turn ends, so that what it has done is kept. */
+    private Scanned scan(String system, Schema schema, Position start, Memory memory, Reader reader, int pagesOfTurn) {
+        Position after = start;
+        Instant reached = null;
+        for (int pages = 1; ; pages++) {
+            List<Key> listed = list(system, schema, after);
             List<String> fresh = new ArrayList<>();
             for (Key key : listed) {
                 if (!key.state().equals(memory.seen.get(key.id()))) {
@@ -202,29 +223,26 @@ class TablePoll {
             reader.read(system, schema, fresh);
             listed.forEach(key -> memory.seen.put(key.id(), key.state()));
             if (listed.isEmpty()) {
-                return last;
+                return new Scanned(reached, null);
             }
             Key end = listed.get(listed.size() - 1);
-            Instant at = Instant.parse(end.at());
             if (!fresh.isEmpty()) {
-                last = at;
+                reached = Instant.parse(end.at());
             }
             if (listed.size() < page) {
-                return last;
+                return new Scanned(reached, null);
             }
-            afterAt = end.at();
-            afterId = end.id();
-            // a key that shares its position with the next page's is listed again after a crash, hence the overlap
-            if (cursor != null && !fresh.isEmpty() && at.isBefore(horizon)) {
-                cursor.move(position(end.at()));
+            after = new Position(end.at(), end.id());
+            if (pages >= pagesOfTurn) {
+                return new Scanned(reached, after);
             }
         }
     }
 
-    private List<Key> list(String system, Schema schema, String afterAt, String afterId) {
+    private List<Key> list(String system, Schema schema, Position after) {
         Map<String, Object> headers = new HashMap<>();
-        headers.put("after_at", afterAt);
-        headers.put("after_id", afterId);
+        headers.put("after_at", after.at());
+        headers.put("after_id", after.id());
         headers.put("until", "infinity");
         headers.put("limit", page);
         List<?> rows = template.requestBodyAndHeaders(

@@ -2,12 +2,12 @@ package dev.twinsync.deadletter;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.flow.Commits;
 import dev.twinsync.merge.Merge;
 import dev.twinsync.merge.Observation;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
-import dev.twinsync.state.Commits;
 import dev.twinsync.state.MergeFlow;
 import dev.twinsync.state.Observations;
 import dev.twinsync.state.Topics;

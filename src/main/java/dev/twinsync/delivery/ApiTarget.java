@@ -3,6 +3,8 @@ package dev.twinsync.delivery;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.flow.CallFailed;
+import dev.twinsync.flow.FailurePolicy;
 import dev.twinsync.merge.Base;
 import dev.twinsync.merge.Ticks;
 import dev.twinsync.merge.Writes;

@@ -5,6 +5,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.capture.Capture;
 import dev.twinsync.deadletter.DeadLetters;
 import dev.twinsync.deadletter.Letter;
+import dev.twinsync.flow.CallFailed;
+import dev.twinsync.flow.Commits;
+import dev.twinsync.flow.FailurePolicy;
+import dev.twinsync.flow.Outages;
 import dev.twinsync.merge.Base;
 import dev.twinsync.merge.Due;
 import dev.twinsync.merge.Golden;
@@ -13,7 +17,6 @@ import dev.twinsync.operations.SyncMetrics;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
-import dev.twinsync.state.Commits;
 import dev.twinsync.state.Records;
 import dev.twinsync.state.Records.BaseChange;
 import dev.twinsync.state.Records.Change;
@@ -38,6 +41,9 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import org.apache.camel.CamelContext;
 import org.apache.camel.Exchange;
 import org.apache.camel.component.kafka.KafkaConstants;
@@ -55,12 +61,13 @@ import org.springframework.stereotype.Component;
 @Component("delivery")
 public class Delivery {
 
+    private static final Logger LOG = LoggerFactory.getLogger(Delivery.class);
+    private static final int SWEPT = 1000;
     private static final Logger EVENTS = LoggerFactory.getLogger("dev.twinsync.events");
 
     private final Schemas schemas;
     private final Records records;
     private final Capture capture;
-    private final Commits commits;
     private final Outages outages;
     private final DeadLetters deadLetters;
     private final SyncMetrics metrics;
@@ -69,15 +76,24 @@ public class Delivery {
     private final TableTarget table;
     private final FailurePolicy policy;
     private final Duration sweepAfter;
-    private final ExecutorService calls;
-    private final Map<String, Integer> failures = new ConcurrentHashMap<>();
+    private final int parallel;
+
+    /** A pool per system: one that is slow delays no other. */
+    private final Map<String, ExecutorService> calls = new ConcurrentHashMap<>();
+
+    private final LoneFailures alone;
+    private final ScheduledExecutorService later = Executors.newSingleThreadScheduledExecutor(run -> {
+        Thread thread = new Thread(run, "deliver-later");
+        thread.setDaemon(true);
+        return thread;
+    });
     private final Map<String, Instant> busy = new ConcurrentHashMap<>();
+    private final Map<String, Records.DueKey> swept = new ConcurrentHashMap<>();
 
     Delivery(
             Schemas schemas,
             Records records,
             Capture capture,
-            Commits commits,
             Outages outages,
             DeadLetters deadLetters,
             SyncMetrics metrics,
@@ -90,7 +106,6 @@ public class Delivery {
         this.schemas = schemas;
         this.records = records;
         this.capture = capture;
-        this.commits = commits;
         this.outages = outages;
         this.deadLetters = deadLetters;
         this.metrics = metrics;
@@ -99,11 +114,8 @@ public class Delivery {
         this.table = table;
         this.policy = policy;
         this.sweepAfter = sweepAfter;
-        this.calls = Executors.newFixedThreadPool(parallel, run -> {
-            Thread thread = new Thread(run, "deliver");
-            thread.setDaemon(true);
-            return thread;
-        });
+        this.parallel = parallel;
+        this.alone = new LoneFailures(policy);
     }
 
     /** What a message of {@code <entity>.changed} says. */
@@ -111,46 +123,82 @@ public class Delivery {
 
     /** Delivers the records of a batch to a system; called by the flows {@code deliver-*}. */
     public void deliver(String system, String entity, Exchange exchange) {
-        if (commits.behindHole(exchange)) {
-            return;
-        }
-        String flows = "deliver-" + system + '-';
-        if (outages.open(flows)) {
-            commits.abandon(exchange);
-            return;
-        }
-        Schema schema = schemas.of(entity);
+        outages.work("deliver-" + system + '-', exchange, () -> batch(system, schemas.of(entity), exchange));
+    }
+
+    private void batch(String system, Schema schema, Exchange exchange) {
         Map<String, Told> told = told(system, exchange);
-        busy.put(system + '/' + entity, Instant.now());
+        busy.put(system + '/' + schema.entity(), Instant.now());
         Target target = camel.getRoute("list-" + system + '-' + schema.plural()) != null ? table : api;
         List<String> ids = List.copyOf(told.keySet());
+        ExecutorService pool = calls.computeIfAbsent(
+                system,
+                name -> Executors.newFixedThreadPool(parallel, run -> {
+                    Thread thread = new Thread(run, "deliver-" + name);
+                    thread.setDaemon(true);
+                    return thread;
+                }));
         List<Future<?>> sets = new ArrayList<>();
         for (int i = 0; i < ids.size(); i += target.setSize()) {
             List<String> set = ids.subList(i, Math.min(ids.size(), i + target.setSize()));
-            sets.add(calls.submit(() -> set(system, schema, target, set, told)));
+            sets.add(pool.submit(() -> halving(system, schema, target, set, told)));
         }
+        RuntimeException failed = null;
+        for (Future<?> set : sets) {
+            try {
+                set.get();
+            } catch (ExecutionException e) {
+                failed = new IllegalStateException(e.getCause());
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IllegalStateException(e);
+            }
+        }
+        if (failed != null) {
+            throw failed;
+        }
+    }
+
+    /** A set that fails for good is halved until the record that makes it fail stands alone. */
+    private void halving(String system, Schema schema, Target target, List<String> ids, Map<String, Told> told) {
         try {
-            Throwable failed = null;
-            for (Future<?> set : sets) {
-                try {
-                    set.get();
-                } catch (ExecutionException e) {
-                    failed = e.getCause();
-                }
+            set(system, schema, target, ids, told);
+        } catch (RuntimeException e) {
+            if (policy.passes(e)) {
+                throw e;
             }
-            if (failed != null) {
-                if (policy.kind(failed) == FailurePolicy.Kind.UNKNOWN) {
-                    throw new IllegalStateException(failed);
-                }
-                outages.begin(flows, failed);
-                commits.abandon(exchange);
-                return;
+            if (ids.size() > 1) {
+                halving(system, schema, target, ids.subList(0, ids.size() / 2), told);
+                halving(system, schema, target, ids.subList(ids.size() / 2, ids.size()), told);
+            } else {
+                refused(system, schema, ids.get(0), e, told);
             }
-            outages.passed(flows);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            commits.abandon(exchange);
         }
+    }
+
+    /** One record that can't be delivered, whatever the step that failed. */
+    private void refused(String system, Schema schema, String id, RuntimeException cause, Map<String, Told> told) {
+        Snapshot snapshot = records.load(schema.entity(), List.of(id)).get(id);
+        Golden golden = snapshot.golden();
+        Base base = snapshot.bases().getOrDefault(system, Base.unknown(system));
+        Records.Delivery delivery = snapshot.delivery().get(system);
+        Set<String> due = Due.paths(schema, golden, base);
+        Map<String, JsonNode> values = new HashMap<>();
+        due.forEach(path -> values.put(path, golden.value(path)));
+        int number = delivery == null ? 0 : delivery.keyNumber();
+        Target.Item item = new Target.Item(
+                id, base, values, data(schema, golden, base, due), key(schema, golden, number), golden.version());
+        keep(system, schema, List.of(letter(system, schema, item, golden, cause, told.get(id), snapshot)));
+        records.save(
+                schema.entity(),
+                List.of(change(
+                        golden,
+                        base,
+                        true,
+                        List.of(),
+                        golden.version(),
+                        number,
+                        event("refused", system, golden, item, message(cause)))));
     }
 
     private static Map<String, Told> told(String system, Exchange exchange) {
@@ -221,10 +269,15 @@ public class Delivery {
             due.forEach(path -> values.put(path, golden.value(path)));
             int number = keyNumber(base, delivery, values);
             keys.put(id, number);
-            String key = schema.entity() + '/' + encode(id) + '/' + golden.version() + (number > 1 ? "." + number : "");
             Base intended = Writes.intended(base, values);
             intents.add(change(golden, intended, true, List.of(), null, number, null));
-            items.add(new Target.Item(id, intended, values, data(schema, golden, base, due), key, golden.version()));
+            items.add(new Target.Item(
+                    id,
+                    intended,
+                    values,
+                    data(schema, golden, base, due),
+                    key(schema, golden, number),
+                    golden.version()));
         }
         if (!waiting.isEmpty()) {
             records.save(schema.entity(), waiting);
@@ -247,7 +300,7 @@ public class Delivery {
                         item.version()))
                 .toList();
         if (!open.isEmpty()) {
-            List<Target.Result> results = patiently(() -> target.write(system, schema, open));
+            List<Target.Result> results = policy.patiently(() -> target.write(system, schema, open));
             settle(system, schema, snapshots, open, results, keys, told);
         }
         if (!lost.isEmpty()) {
@@ -267,8 +320,9 @@ public class Delivery {
         return same ? used : used + 1;
     }
 
-    private static String encode(String id) {
-        return URLEncoder.encode(id, StandardCharsets.UTF_8).replace("+", "%20");
+    private static String key(Schema schema, Golden golden, int number) {
+        String id = URLEncoder.encode(golden.id(), StandardCharsets.UTF_8).replace("+", "%20");
+        return schema.entity() + '/' + id + '/' + golden.version() + (number > 1 ? "." + number : "");
     }
 
     /** The whole fields to set; a deletion is a deletion alone. */
@@ -286,55 +340,30 @@ public class Delivery {
         return data;
     }
 
-    private <T> T patiently(java.util.function.Supplier<T> call) {
-        for (int attempt = 1; ; attempt++) {
-            try {
-                return call.get();
-            } catch (RuntimeException e) {
-                Duration pause = policy.kind(e) == FailurePolicy.Kind.TRANSIENT ? policy.pauseAfter(attempt, e) : null;
-                if (pause == null) {
-                    throw e;
-                }
-                try {
-                    Thread.sleep(pause.toMillis());
-                } catch (InterruptedException interrupted) {
-                    Thread.currentThread().interrupt();
-                    throw e;
-                }
-            }
-        }
-    }
-
     private void settle(
             String system,
             Schema schema,
             Map<String, Snapshot> snapshots,
             List<Target.Item> items,
-            List<Target.Result> results,
+            List<Target.Result> answers,
             Map<String, Integer> keys,
             Map<String, Told> told) {
         List<Change> changes = new ArrayList<>();
         List<Letter> letters = new ArrayList<>();
         List<String> written = new ArrayList<>();
         List<String> doubtful = new ArrayList<>();
-        List<Throwable> failed = new ArrayList<>();
         long tick = records.tick();
+        List<Target.Result> results = alone.judged(system + '/' + schema.entity(), items, answers);
+        List<String> again = new ArrayList<>();
         for (int i = 0; i < items.size(); i++) {
             Target.Item item = items.get(i);
             Golden golden = snapshots.get(item.id()).golden();
             int number = keys.get(item.id());
             Target.Result result = results.get(i);
-            if (result instanceof Target.Result.Failed lone) {
-                int count = failures.merge(system + '/' + schema.entity() + '/' + item.id(), 1, Integer::sum);
-                if (count >= policy.loneFailures()) {
-                    result = new Target.Result.Refused(lone.cause());
-                } else {
-                    failed.add(lone.cause());
-                    continue;
-                }
-            }
-            failures.remove(system + '/' + schema.entity() + '/' + item.id());
-            if (result instanceof Target.Result.Written done) {
+            if (result instanceof Target.Result.Failed) {
+                // only this record waits: it stays due, and is told of again
+                again.add(item.id());
+            } else if (result instanceof Target.Result.Written done) {
                 Base base = Writes.at(done.base(), item.base().revision());
                 written.add(item.id());
                 changes.add(change(
@@ -356,7 +385,8 @@ public class Delivery {
                     changes.add(change(golden, item.base(), true, List.of(onItsWay), null, number, null));
                     continue;
                 }
-                letters.add(letter(system, schema, item, golden, refused.cause(), told.get(item.id()), snapshots));
+                letters.add(letter(
+                        system, schema, item, golden, refused.cause(), told.get(item.id()), snapshots.get(item.id())));
                 changes.add(change(
                         golden,
                         item.base(),
@@ -367,8 +397,7 @@ public class Delivery {
                         event("refused", system, golden, item, message(refused.cause()))));
             }
         }
-        deadLetters.send(letters);
-        letters.forEach(l -> metrics.deadLettered(l.entity(), l.system(), l.route(), String.valueOf(l.code())));
+        keep(system, schema, letters);
         Set<String> lost = new HashSet<>(changes.isEmpty() ? List.of() : records.save(schema.entity(), changes));
         if (!lost.isEmpty()) {
             doubt(system, schema, lost);
@@ -377,7 +406,6 @@ public class Delivery {
         deadLetters.closed(schema.entity(), system, written);
         report(system, schema, items, written, told);
         metrics.delivery("delivered", schema.entity(), system, written.size());
-        metrics.delivery("refused", schema.entity(), system, letters.size());
         metrics.delivery("doubted_at_delivery", schema.entity(), system, doubtful.size());
         List<String> toRead = new ArrayList<>(lost);
         for (int i = 0; i < items.size(); i++) {
@@ -388,9 +416,30 @@ public class Delivery {
         if (!toRead.isEmpty()) {
             capture.readNow(system, schema.entity(), toRead);
         }
-        if (!failed.isEmpty()) {
-            throw new IllegalStateException(failed.get(0));
+        again.forEach(id -> later.schedule(
+                () -> publish(schema, system, List.of(id)),
+                alone.pause(system + '/' + schema.entity(), id).toMillis(),
+                TimeUnit.MILLISECONDS));
+        List<Records.Waiting> freed = written.isEmpty() ? List.of() : records.waitingFor(system, schema.key(), written);
+        freed.stream()
+                .collect(Collectors.groupingBy(
+                        Records.Waiting::entity, Collectors.mapping(Records.Waiting::id, Collectors.toList())))
+                .forEach((entity, ids) -> publish(schemas.of(entity), system, ids));
+    }
+
+    private void publish(Schema schema, String system, List<String> ids) {
+        try {
+            deadLetters.publishDue(schema.entity(), system, ids);
+        } catch (RuntimeException e) {
+            // it is due all the same: the sweep will tell of it
+            LOG.warn("{} {} could not be told of again: {}", ids.size(), schema.plural(), e.toString());
         }
+    }
+
+    private void keep(String system, Schema schema, List<Letter> letters) {
+        deadLetters.send(letters);
+        letters.forEach(l -> metrics.deadLettered(l.entity(), l.system(), l.route(), String.valueOf(l.code())));
+        metrics.delivery("refused", schema.entity(), system, letters.size());
     }
 
     /** Whoever loses the race for a base puts it in doubt: what it wrote is settled by reading. */
@@ -474,7 +523,7 @@ public class Delivery {
             Golden golden,
             Throwable cause,
             Told told,
-            Map<String, Snapshot> snapshots) {
+            Snapshot snapshot) {
         Throwable root = cause;
         while (!(root instanceof CallFailed) && root.getCause() != null && root.getCause() != root) {
             root = root.getCause();
@@ -486,7 +535,7 @@ public class Delivery {
         request.put("idempotency_key", item.key());
         request.put("if_match", item.base().position());
         ObjectNode systems = Json.MAPPER.createObjectNode();
-        snapshots.get(item.id()).bases().forEach((name, base) -> systems.set(name, schema.assemble(base.held())));
+        snapshot.bases().forEach((name, base) -> systems.set(name, schema.assemble(base.held())));
         return new Letter(
                 UUID.randomUUID().toString(),
                 schema.entity(),
@@ -535,18 +584,27 @@ public class Delivery {
         }
     }
 
-    /** What has been due for long, and for no reason that is known, is published again. */
+    /** What has been due for long, and for no reason that is known, is published again, a page of it each time. */
     @Scheduled(fixedDelayString = "${twinsync.delivery.sweep-interval:15s}")
     void sweep() {
         for (Schema schema : schemas.all()) {
             for (String system : schema.systems()) {
-                Instant last = busy.getOrDefault(system + '/' + schema.entity(), Instant.EPOCH);
+                String name = system + '/' + schema.entity();
+                Instant last = busy.getOrDefault(name, Instant.EPOCH);
                 boolean idle = last.isBefore(Instant.now().minusSeconds(5));
                 if (idle && !outages.outages().containsKey("deliver-" + system + '-')) {
+                    List<Records.DueKey> due = records.due(
+                            schema.entity(),
+                            system,
+                            Instant.now().minus(sweepAfter),
+                            swept.getOrDefault(name, Records.DueKey.FIRST),
+                            SWEPT);
+                    // the next turn goes on behind this page, and from the start again after the last
+                    swept.put(name, due.size() < SWEPT ? Records.DueKey.FIRST : due.get(due.size() - 1));
                     deadLetters.publishDue(
                             schema.entity(),
                             system,
-                            records.due(schema.entity(), system, Instant.now().minus(sweepAfter), 1000));
+                            due.stream().map(Records.DueKey::id).toList());
                 }
             }
         }

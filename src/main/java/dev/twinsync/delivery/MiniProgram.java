@@ -3,6 +3,7 @@ package dev.twinsync.delivery;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.capture.Clocks;
+import dev.twinsync.flow.CallFailed;
 import dev.twinsync.record.Json;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
@@ -102,7 +103,7 @@ public class MiniProgram {
         byte[] bytes = out.getBody(byte[].class);
         JsonNode json = null;
         try {
-            json = bytes == null || bytes.length == 0 ? null : Json.read(bytes);
+            json = bytes == null || bytes.length == 0 ? null : Json.tolerant(bytes);
         } catch (IllegalArgumentException e) {
             if (status >= 200 && status < 300) {
                 throw new CallFailed(0, "the answer is not JSON", null, null, null);

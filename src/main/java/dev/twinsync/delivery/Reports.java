@@ -33,7 +33,7 @@ class Reports implements MergeReports {
     }
 
     @Override
-    public void poison(String entity, Exchange batch, Exchange record, Exception cause) {
+    public void poison(String entity, Exchange record, Exception cause) {
         deadLetters.send(List.of(
                 deadLetters.ofRecord(record, "merge-" + schemas.of(entity).plural(), cause)));
     }

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.capture.Capture;
+import dev.twinsync.flow.FailurePolicy;
 import dev.twinsync.merge.Base;
 import dev.twinsync.merge.Due;
 import dev.twinsync.merge.Ticks;
@@ -11,6 +12,7 @@ import dev.twinsync.merge.Writes;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.state.Records;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -161,7 +163,8 @@ class TableTarget implements Target {
         Map<String, Row> read = new TreeMap<>();
         for (Object row : rows) {
             Map<?, ?> columns = (Map<?, ?>) row;
-            Schema.Normalised normalised = schema.normalise((ObjectNode) Json.read((String) columns.get("data")), true);
+            Schema.Normalised normalised = schema.normalise(
+                    (ObjectNode) Json.tolerant(((String) columns.get("data")).getBytes(StandardCharsets.UTF_8)), true);
             Set<String> unusable = new HashSet<>();
             normalised.problems().forEach(problem -> unusable.add(problem.field()));
             read.put(String.valueOf(columns.get("id")), new Row(true, normalised, unusable, (String)

@@ -10,7 +10,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.cfg.JsonNodeFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.util.Map;
 
 /** JSON as Twinsync reads and writes it: exact decimals, no duplicate keys, bounded depth. */
 public final class Json {
@@ -32,7 +35,69 @@ public final class Json {
             .disable(JsonNodeFeature.STRIP_TRAILING_BIGDECIMAL_ZEROES)
             .build();
 
+    /** Reads what a system wrote without our bounds; what is beyond them is taken out of it. */
+    private static final ObjectMapper UNBOUNDED = JsonMapper.builder(JsonFactory.builder()
+                    .streamReadConstraints(StreamReadConstraints.builder()
+                            .maxNestingDepth(2000)
+                            .maxNumberLength(100_000)
+                            .maxNameLength(1_000_000)
+                            .maxStringLength(Integer.MAX_VALUE)
+                            .build())
+                    .disable(StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION)
+                    .build())
+            .enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS)
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .disable(JsonNodeFeature.STRIP_TRAILING_BIGDECIMAL_ZEROES)
+            .build();
+
+    private static final int LONGEST_TEXT = 1024 * 1024;
+    private static final int DEEPEST = 24;
+
     private Json() {}
+
+    /**
+     * Reads what a system holds. A value beyond our bounds is replaced by one that no field can use, so that it makes
+     * its own field unusable and no other.
+     *
+     * @throws IllegalArgumentException where the bytes are not one JSON value
+     */
+    public static JsonNode tolerant(byte[] bytes) {
+        try {
+            return read(bytes);
+        } catch (IllegalArgumentException e) {
+            try {
+                return bounded(UNBOUNDED.readTree(bytes), 0);
+            } catch (IOException unreadable) {
+                throw e;
+            }
+        }
+    }
+
+    /** What stands for a value that is too large to be carried: no field has such a form. */
+    public static JsonNode unusable() {
+        return MAPPER.createArrayNode().add(MAPPER.createArrayNode());
+    }
+
+    private static JsonNode bounded(JsonNode node, int depth) {
+        if (node.isTextual() && node.textValue().length() > LONGEST_TEXT
+                || node.isNumber() && node.asText().length() > 100
+                || node.isContainerNode() && depth > DEEPEST) {
+            return unusable();
+        }
+        if (node instanceof ObjectNode object) {
+            for (Map.Entry<String, JsonNode> member : object.properties()) {
+                if (member.getKey().length() > 256) {
+                    return unusable();
+                }
+                member.setValue(bounded(member.getValue(), depth + 1));
+            }
+        } else if (node instanceof ArrayNode array) {
+            for (int i = 0; i < array.size(); i++) {
+                array.set(i, bounded(array.get(i), depth + 1));
+            }
+        }
+        return node;
+    }
 
     /** @throws IllegalArgumentException where the text is not one JSON value */
     public static JsonNode read(String text) {

@@ -84,6 +84,13 @@ class JdbcRecords implements Records {
               due_since = coalesce(b.due_since, excluded.due_since),
               due_version = greatest(b.due_version, excluded.due_version)""";
 
+    /** A conflict is over when its field has moved on: there is nothing left that its value could be put back over. */
+    private static final String CLOSE_CONFLICTS = """
+            update conflict c set state = 'closed'
+            from unnest(?::text[], ?::text[], ?::bigint[]) as u (id, path, version)
+            where c.entity = ? and c.record_id = u.id and c.path = u.path and c.state = 'open'
+              and c.field_version < u.version""";
+
     private static final String SAVE_CONFLICTS = """
             insert into conflict (entity, record_id, path, system, losing, winning, winner, rule, field_version)
             select ?, u.id, u.path, u.system, u.losing::jsonb, u.winning::jsonb, u.winner, u.rule, u.field_version
@@ -186,6 +193,7 @@ class JdbcRecords implements Records {
             if (fenced.isEmpty()) {
                 owed(connection, entity, changes);
                 conflicts(connection, entity, changes);
+                closeConflicts(connection, entity, changes);
                 history(connection, entity, changes);
             }
             return fenced;
@@ -371,13 +379,61 @@ class JdbcRecords implements Records {
         }
     }
 
+    private static void closeConflicts(Connection connection, String entity, List<Change> changes) throws SQLException {
+        record Moved(String id, String path, long version) {}
+        List<Moved> rows = changes.stream()
+                .filter(c -> c.golden() != null)
+                .flatMap(c -> c.golden().fields().entrySet().stream()
+                        .filter(field -> field.getValue().version() > c.readVersion())
+                        .map(field -> new Moved(
+                                c.id(), field.getKey(), field.getValue().version())))
+                .toList();
+        if (rows.isEmpty()) {
+            return;
+        }
+        try (PreparedStatement s = connection.prepareStatement(CLOSE_CONFLICTS)) {
+            s.setArray(1, texts(connection, rows.stream().map(Moved::id)));
+            s.setArray(2, texts(connection, rows.stream().map(Moved::path)));
+            s.setArray(3, longs(connection, rows.stream().map(Moved::version)));
+            s.setString(4, entity);
+            s.executeUpdate();
+        }
+    }
+
     @Override
-    public List<String> due(String entity, String system, Instant before, int limit) {
-        return jdbc.queryForList("""
-                select b.id from base b
-                where b.entity = ? and b.system = ? and b.due_since < ?
+    public List<DueKey> due(String entity, String system, Instant before, DueKey after, int limit) {
+        return jdbc.query(
+                """
+                select b.due_since, b.id from base b
+                where b.entity = ? and b.system = ? and b.due_since < ? and (b.due_since, b.id) > (?, ?)
                   and not exists (select from golden g where g.entity = b.entity and g.id = b.id and g.version = b.refused)
-                order by b.due_since limit ?""", String.class, entity, system, Timestamp.from(before), limit);
+                  and not exists (select from unnest(b.waiting_for) as missing (field)
+                    where not exists (select from golden g where g.entity = b.entity and g.id = b.id
+                      and g.fields -> missing.field ->> 'v' is not null))
+                order by b.due_since, b.id limit ?""",
+                (row, n) -> new DueKey(row.getTimestamp(1).toInstant(), row.getString(2)),
+                entity,
+                system,
+                Timestamp.from(before),
+                Timestamp.from(after.since()),
+                after.id(),
+                limit);
+    }
+
+    @Override
+    public List<Waiting> waitingFor(String system, String field, Collection<String> ids) {
+        return jdbc.query(
+                connection -> {
+                    PreparedStatement s = connection.prepareStatement("""
+                            select b.entity, b.id from base b join golden g on g.entity = b.entity and g.id = b.id
+                            where b.system = ? and b.waiting_for = array[?]::text[] and g.fields -> ? ->> 'v' = any (?)""");
+                    s.setString(1, system);
+                    s.setString(2, field);
+                    s.setString(3, field);
+                    s.setArray(4, connection.createArrayOf("text", ids.toArray()));
+                    return s;
+                },
+                (row, n) -> new Waiting(row.getString(1), row.getString(2)));
     }
 
     private static Array texts(Connection connection, java.util.stream.Stream<String> values) throws SQLException {

@@ -2,6 +2,9 @@ package dev.twinsync.state;
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.flow.Commits;
+import dev.twinsync.flow.FailurePolicy;
+import dev.twinsync.flow.Outages;
 import dev.twinsync.merge.Base;
 import dev.twinsync.merge.Due;
 import dev.twinsync.merge.Golden;
@@ -29,6 +32,7 @@ import org.apache.camel.Exchange;
 import org.apache.camel.Message;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.context.annotation.Lazy;
 import org.springframework.stereotype.Component;
 
 /**
@@ -44,38 +48,77 @@ public class MergeFlow {
     private final Records records;
     private final Observations observations;
     private final MergeReports reports;
+    private final Outages outages;
+    private final FailurePolicy policy;
 
-    MergeFlow(Schemas schemas, Records records, Observations observations, MergeReports reports) {
+    MergeFlow(
+            Schemas schemas,
+            Records records,
+            Observations observations,
+            MergeReports reports,
+            Outages outages,
+            @Lazy FailurePolicy policy) {
         this.schemas = schemas;
         this.records = records;
         this.observations = observations;
         this.reports = reports;
+        this.outages = outages;
+        this.policy = policy;
     }
 
     /** Merges the batch of records in the exchange's body; called by the flows {@code merge-*}. */
     public void merge(String entity, Exchange exchange) {
+        outages.work("merge-", exchange, () -> batch(entity, exchange));
+    }
+
+    private void batch(String entity, Exchange exchange) {
         Schema schema = schemas.of(entity);
         Map<String, List<Stated>> byId = new LinkedHashMap<>();
         for (Exchange record : Commits.batch(exchange)) {
             byte[] value = record.getMessage().getBody(byte[].class);
             try {
-                Stated stated = stated(schema, ObservationJson.read(value == null ? new byte[0] : value));
+                Stated stated = stated(schema, record, ObservationJson.read(value == null ? new byte[0] : value));
                 byId.computeIfAbsent(stated.observation().id(), id -> new ArrayList<>())
                         .add(stated);
             } catch (IllegalArgumentException e) {
                 // one record that is no observation holds up no other
-                reports.poison(entity, exchange, record, e);
+                reports.poison(entity, record, e);
             }
         }
         Map<String, List<Stated>> open = byId;
         while (!open.isEmpty()) {
-            open = merge(schema, open);
+            open = halving(schema, open);
         }
     }
 
-    private record Stated(Observation observation, Schema.Normalised normalised, Set<String> unusable) {}
+    private record Stated(
+            Exchange record, Observation observation, Schema.Normalised normalised, Set<String> unusable) {}
 
-    private Stated stated(Schema schema, Observation observation) {
+    /** What fails for good is halved until the record that makes it fail stands alone, and holds up no other. */
+    private Map<String, List<Stated>> halving(Schema schema, Map<String, List<Stated>> byId) {
+        try {
+            return policy.patiently(() -> merge(schema, byId));
+        } catch (RuntimeException e) {
+            if (policy.passes(e)) {
+                throw e;
+            }
+            if (byId.size() == 1) {
+                byId.values().iterator().next().forEach(one -> reports.poison(schema.entity(), one.record(), e));
+                return Map.of();
+            }
+            Map<String, List<Stated>> again = new LinkedHashMap<>();
+            List<String> ids = List.copyOf(byId.keySet());
+            int middle = ids.size() / 2;
+            for (List<String> half : List.of(ids.subList(0, middle), ids.subList(middle, ids.size()))) {
+                Map<String, List<Stated>> part = new LinkedHashMap<>();
+                half.forEach(id -> part.put(id, byId.get(id)));
+                again.putAll(halving(schema, part));
+            }
+            return again;
+        }
+    }
+
+    private Stated stated(Schema schema, Exchange record, Observation observation) {
         if (!schema.entity().equals(observation.entity())) {
             throw new IllegalArgumentException("entity: this topic is for " + schema.entity());
         }
@@ -91,7 +134,7 @@ public class MergeFlow {
         Schema.Normalised normalised = schema.normalise(observation.data(), reading);
         Set<String> unusable = new HashSet<>();
         normalised.problems().forEach(problem -> unusable.add(problem.field()));
-        return new Stated(observation, normalised, unusable);
+        return new Stated(record, observation, normalised, unusable);
     }
 
     /** @return what must be merged again, since another writer was faster */

@@ -13,8 +13,8 @@ public interface MergeReports {
     /** One observation was merged, whatever the outcome. */
     void merged(String entity, Observation observation, Merge.Result result);
 
-    /** A record of the topic is no observation: it becomes a dead letter; throws where that can't be kept. */
-    void poison(String entity, Exchange batch, Exchange record, Exception cause);
+    /** A record of the topic is no observation, or can't be merged: it becomes a dead letter; throws where that can't be kept. */
+    void poison(String entity, Exchange record, Exception cause);
 
     /** Fields of readings that can't be put into normal form, and those that can again; throws where it can't be kept. */
     void fields(String entity, List<Fields> fields);

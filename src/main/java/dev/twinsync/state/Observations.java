@@ -1,14 +1,19 @@
 package dev.twinsync.state;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.merge.Observation;
 import dev.twinsync.merge.ObservationJson;
 import dev.twinsync.merge.Ticks;
 import dev.twinsync.merge.Times;
+import dev.twinsync.record.Json;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ThreadLocalRandom;
 import org.apache.camel.CamelContext;
@@ -94,7 +99,7 @@ public class Observations {
     public void publish(List<Observation> observations) {
         List<Message> messages = new ArrayList<>(observations.size());
         for (Observation o : observations) {
-            Message message = message(Topics.observed(o.entity()), o.id(), ObservationJson.write(o));
+            Message message = message(Topics.observed(o.entity()), o.id(), bytes(o));
             message.setHeader("ce_specversion", "1.0");
             message.setHeader("ce_type", "dev.twinsync." + o.entity() + ".observed");
             message.setHeader("ce_id", o.eventId());
@@ -105,6 +110,28 @@ public class Observations {
             messages.add(message);
         }
         send(messages);
+    }
+
+    /** An observation that no topic would take loses its largest fields, one by one: they become unusable, it does not. */
+    private static byte[] bytes(Observation o) {
+        byte[] bytes = ObservationJson.write(o);
+        Set<String> cut = new HashSet<>();
+        while (bytes.length > Topics.LARGEST_MESSAGE * 3 / 4
+                && cut.size() < o.data().size()) {
+            String largest = null;
+            int size = -1;
+            for (Map.Entry<String, JsonNode> field : o.data().properties()) {
+                int length = Json.bytes(field.getValue()).length;
+                if (length > size && !cut.contains(field.getKey())) {
+                    size = length;
+                    largest = field.getKey();
+                }
+            }
+            o.data().set(largest, Json.unusable());
+            cut.add(largest);
+            bytes = ObservationJson.write(o);
+        }
+        return bytes;
     }
 
     /** A record for a topic, keyed by the canonical id. */

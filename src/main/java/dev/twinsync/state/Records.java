@@ -100,6 +100,22 @@ public interface Records {
      */
     record Event(String kind, String system, Long version, JsonNode fields, String rule, JsonNode loser, String note) {}
 
-    /** Up to {@code limit} ids that have been due at a system for longer than {@code since}, oldest first. */
-    List<String> due(String entity, String system, Instant before, int limit);
+    /** A record that is due, in the order in which it became so. */
+    record DueKey(Instant since, String id) {
+        public static final DueKey FIRST = new DueKey(Instant.EPOCH, "");
+    }
+
+    /**
+     * Up to {@code limit} records that have been due at a system since before a moment, oldest first; without those
+     * that were refused or wait for a field which is not there.
+     *
+     * @param after the last one of the page before
+     */
+    List<DueKey> due(String entity, String system, Instant before, DueKey after, int limit);
+
+    /** A record that waits for another one to arrive at its system. */
+    record Waiting(String entity, String id) {}
+
+    /** Records that wait at a system because {@code field} names one of the ids, which have now arrived there. */
+    List<Waiting> waitingFor(String system, String field, Collection<String> ids);
 }

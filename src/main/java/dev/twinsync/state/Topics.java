@@ -9,6 +9,9 @@ import org.apache.kafka.clients.admin.NewTopic;
 /** The topics of an entity: transport and buffer, never memory. */
 public final class Topics {
 
+    /** Bytes that a record of a topic may have; the producers are set to the same. */
+    static final int LARGEST_MESSAGE = 4 * 1024 * 1024;
+
     private Topics() {}
 
     public static String observed(String entity) {
@@ -28,7 +31,10 @@ public final class Topics {
         for (String topic : List.of(observed(schema.entity()), changed(schema.entity()))) {
             for (String name : List.of(topic, deadLetters(topic))) {
                 topics.add(new NewTopic(name, partitions, replicas)
-                        .configs(Map.of("retention.ms", String.valueOf(retentionMs), "cleanup.policy", "delete")));
+                        .configs(Map.of(
+                                "retention.ms", String.valueOf(retentionMs),
+                                "cleanup.policy", "delete",
+                                "max.message.bytes", String.valueOf(LARGEST_MESSAGE))));
             }
         }
         return topics;

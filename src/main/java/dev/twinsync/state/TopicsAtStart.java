@@ -1,5 +1,6 @@
 package dev.twinsync.state;
 
+import dev.twinsync.flow.KafkaClients;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import java.util.HashMap;

@@ -145,8 +145,67 @@ class JdbcRecordsTest {
         // a delivery of version 1 settles after version 2 was merged
         records.save("user", List.of(new Change("owed", null, 1, List.of(base(mini, false)), List.of(), List.of())));
 
-        assertThat(records.due("user", "mini", Instant.now().plusSeconds(5), 100))
-                .contains("owed");
+        assertThat(dueAt("mini")).contains("owed");
+    }
+
+    private static List<String> dueAt(String system) {
+        return records.due("user", system, Instant.now().plusSeconds(5), Records.DueKey.FIRST, 1000).stream()
+                .map(Records.DueKey::id)
+                .toList();
+    }
+
+    private static BaseChange waiting(String system, String... fields) {
+        return new BaseChange(Base.unknown(system), true, List.of(fields), null, 0, null);
+    }
+
+    @Test
+    void whatWaitsForAFieldThatIsNotThereIsPassedOver() {
+        Golden golden = golden("waits", 1, "a");
+        records.save("user", List.of(change(golden, 0, waiting("app", "phone"), waiting("mini", "nickname"))));
+
+        assertThat(dueAt("app")).doesNotContain("waits");
+        // it has its nickname, so what it waits for is a record on its way
+        assertThat(dueAt("mini")).contains("waits");
+        assertThat(records.waitingFor("mini", "nickname", List.of("a", "other")))
+                .contains(new Records.Waiting("user", "waits"));
+        assertThat(records.waitingFor("mini", "nickname", List.of("other")))
+                .doesNotContain(new Records.Waiting("user", "waits"));
+    }
+
+    @Test
+    void whatIsDueIsToldPageByPage() {
+        for (String id : List.of("page-1", "page-2", "page-3")) {
+            records.save("user", List.of(change(golden(id, 1, "a"), 0, base(Base.unknown("app"), true))));
+        }
+        List<String> paged = new java.util.ArrayList<>();
+        Records.DueKey after = Records.DueKey.FIRST;
+        for (List<Records.DueKey> page = null; page == null || !page.isEmpty(); ) {
+            page = records.due("user", "app", Instant.now().plusSeconds(5), after, 2);
+            page.forEach(key -> paged.add(key.id()));
+            after = page.isEmpty() ? after : page.get(page.size() - 1);
+        }
+        assertThat(paged).containsSubsequence("page-1", "page-2", "page-3").doesNotHaveDuplicates();
+    }
+
+    @Test
+    void aConflictIsOverWhenItsFieldHasMovedOn() {
+        records.save("user", List.of(change(golden("over", 1, "a"), 0)));
+        records.save(
+                "user",
+                List.of(new Change(
+                        "over",
+                        golden("over", 2, "b"),
+                        1,
+                        List.of(),
+                        List.of(new Records.Conflict(
+                                "nickname", "mini", TextNode.valueOf("x"), null, "app", "newest", 2)),
+                        List.of())));
+        String state = "select state from conflict where record_id = 'over'";
+        assertThat(jdbc.queryForObject(state, String.class)).isEqualTo("open");
+
+        records.save("user", List.of(change(golden("over", 3, "c"), 2)));
+
+        assertThat(jdbc.queryForObject(state, String.class)).isEqualTo("closed");
     }
 
     @Test

@@ -1,4 +1,4 @@
-package dev.twinsync.delivery;
+package dev.twinsync.flow;
 
 import java.time.Duration;
 

@@ -1,4 +1,4 @@
-package dev.twinsync.delivery;
+package dev.twinsync.flow;
 
 import java.io.IOException;
 import java.sql.SQLException;
@@ -6,6 +6,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.function.Supplier;
 
 /** Tells the four kinds of failure apart; the lists and pauses are those of {@code routes/shared/error-policy}. */
 public class FailurePolicy {
@@ -57,6 +58,7 @@ public class FailurePolicy {
                 return Kind.TRANSIENT;
             }
             if (at instanceof IOException
+                    || at instanceof InterruptedException // the service stops: what it could not do comes again
                     || at instanceof org.springframework.dao.TransientDataAccessException
                     || at instanceof org.springframework.transaction.CannotCreateTransactionException
                     || at instanceof org.apache.kafka.common.errors.RetriableException) {
@@ -64,6 +66,37 @@ public class FailurePolicy {
             }
         }
         return Kind.UNKNOWN;
+    }
+
+    /** Whether a failure is waited for: it passes, or it is everyone's until somebody mends it. */
+    public boolean passes(Throwable failure) {
+        Kind kind = kind(failure);
+        return kind == Kind.TRANSIENT || kind == Kind.EVERYONES;
+    }
+
+    /** Tries in place, with growing pauses, while the failure is one that passes. */
+    public <T> T patiently(Supplier<T> call) {
+        for (int attempt = 1; ; attempt++) {
+            try {
+                return call.get();
+            } catch (RuntimeException e) {
+                Duration pause = kind(e) == Kind.TRANSIENT ? pauseAfter(attempt, e) : null;
+                if (pause == null) {
+                    throw e;
+                }
+                pause(pause, e);
+            }
+        }
+    }
+
+    /** Waits; where the thread is to end, what it could not do is thrown instead. */
+    static void pause(Duration pause, RuntimeException cause) {
+        try {
+            Thread.sleep(pause.toMillis());
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+            throw cause;
+        }
     }
 
     /** How long to wait before the next attempt, or null to give up in place. */

@@ -1,4 +1,4 @@
-package dev.twinsync.delivery;
+package dev.twinsync.flow;
 
 import io.github.resilience4j.circuitbreaker.CircuitBreaker;
 import io.github.resilience4j.circuitbreaker.CircuitBreaker.State;
@@ -11,6 +11,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import org.apache.camel.CamelContext;
+import org.apache.camel.Exchange;
 import org.apache.camel.Route;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -30,6 +31,8 @@ public class Outages {
     public record Outage(Instant since, String cause) {}
 
     private final CamelContext camel;
+    private final Commits commits;
+    private final FailurePolicy policy;
     private final Map<String, CircuitBreaker> breakers = new ConcurrentHashMap<>();
     private final Map<String, Outage> outages = new ConcurrentHashMap<>();
 
@@ -40,16 +43,48 @@ public class Outages {
         return thread;
     });
 
-    Outages(CamelContext camel) {
+    Outages(CamelContext camel, Commits commits, @org.springframework.context.annotation.Lazy FailurePolicy policy) {
         this.camel = camel;
+        this.commits = commits;
+        this.policy = policy;
     }
 
-    /** Whether work for the endpoint is to be left alone for now; {@code flows} is the prefix of its flows' names. */
-    boolean open(String flows) {
+    /**
+     * Works a batch, or leaves it to be read again while the endpoint is away.
+     *
+     * @param flows the prefix of the names of the flows that wait together
+     * @param work what is done with the batch; a failure that passes, or that is everyone's, begins an outage, any
+     *     other is the caller's
+     */
+    public void work(String flows, Exchange batch, Runnable work) {
+        if (commits.behindHole(batch)) {
+            commits.abandon(batch);
+            if (!open(flows)) {
+                switching.execute(() -> startAnew(batch.getFromRouteId()));
+            }
+            return;
+        }
+        if (open(flows)) {
+            commits.abandon(batch);
+            return;
+        }
+        try {
+            work.run();
+            passed(flows);
+        } catch (RuntimeException e) {
+            if (!policy.passes(e)) {
+                throw e;
+            }
+            begin(flows, e);
+            commits.abandon(batch);
+        }
+    }
+
+    private boolean open(String flows) {
         return breaker(flows).getState() == State.OPEN;
     }
 
-    void begin(String flows, Throwable cause) {
+    private void begin(String flows, Throwable cause) {
         Throwable root = cause;
         while (root.getCause() != null && root.getCause() != root) {
             root = root.getCause();
@@ -68,7 +103,7 @@ public class Outages {
         }
     }
 
-    void passed(String flows) {
+    private void passed(String flows) {
         CircuitBreaker breaker = breaker(flows);
         if (breaker.getState() != State.CLOSED) {
             breaker.transitionToClosedState();
@@ -115,7 +150,11 @@ public class Outages {
             }
             try {
                 if (running && camel.getRouteController().getRouteStatus(id).isSuspended()) {
-                    camel.getRouteController().resumeRoute(id);
+                    if (commits.needsNewConsumer(id)) {
+                        startAnew(id);
+                    } else {
+                        camel.getRouteController().resumeRoute(id);
+                    }
                 } else if (!running
                         && camel.getRouteController().getRouteStatus(id).isStarted()) {
                     camel.getRouteController().suspendRoute(id);
@@ -123,6 +162,16 @@ public class Outages {
             } catch (Exception e) {
                 LOG.error("{} can't be {}", id, running ? "resumed" : "suspended", e);
             }
+        }
+    }
+
+    private void startAnew(String route) {
+        try {
+            camel.getRouteController().stopRoute(route);
+            commits.startedAnew(route);
+            camel.getRouteController().startRoute(route);
+        } catch (Exception e) {
+            LOG.error("{} can't be started again", route, e);
         }
     }
 }

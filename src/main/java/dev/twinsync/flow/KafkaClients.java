@@ -1,4 +1,4 @@
-package dev.twinsync.state;
+package dev.twinsync.flow;
 
 import java.util.HashMap;
 import java.util.Map;
