@@ -1,6 +1,7 @@
 package dev.twinsync.merge;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 
@@ -35,10 +36,18 @@ public record Base(
         long doubtAt,
         Map<String, List<JsonNode>> intents,
         Map<String, JsonNode> sent,
-        Map<String, JsonNode> stated,
+        Map<String, Stated> stated,
         String wrote,
         long seen,
         long revision) {
+
+    /**
+     * What a push said last of a path.
+     *
+     * @param value a NullNode where it cleared
+     * @param at when it was made, by the system's corrected clock: an older push that comes later says nothing
+     */
+    public record Stated(JsonNode value, Instant at) {}
 
     /** Nothing is known: a guarded system is believed to have no such record, since its guard will say otherwise. */
     public static Base unknown(String system) {

@@ -211,7 +211,7 @@ public final class Merge {
                         continue;
                     }
                     boolean pushed = base.stated().containsKey(path)
-                            && Due.same(base.stated().get(path), value);
+                            && Due.same(base.stated().get(path).value(), value);
                     if (!echo && !rendering && !pushed && !intended(base, path, value)) {
                         edits.put(path, value == null ? NullNode.getInstance() : value);
                     }
@@ -253,7 +253,7 @@ public final class Merge {
             }
             Base base = bases.getOrDefault(system, Base.unknown(system));
             Map<String, JsonNode> values = new LinkedHashMap<>();
-            Map<String, JsonNode> said = new HashMap<>(base.stated());
+            Map<String, Base.Stated> said = new HashMap<>(base.stated());
             boolean news = !base.known();
             for (Map.Entry<String, JsonNode> entry : stated.entrySet()) {
                 String path = entry.getKey();
@@ -276,12 +276,14 @@ public final class Merge {
                     boolean restated =
                             base.known() && Due.same(value, base.held().get(path)) && !own;
                     // a push that was overtaken by a later one of its own system is read for, not merged
-                    boolean overtaken = own && observation.changedAt() != null && !when.isAfter(golden.time());
+                    Base.Stated last = said.get(path);
+                    boolean overtaken = observation.changedAt() != null
+                            && (own && !when.isAfter(golden.time()) || last != null && !when.isAfter(last.at()));
                     if (!restated && !overtaken && !intended(base, path, value)) {
                         edits.put(path, value);
                     }
                 });
-                said.putAll(edits);
+                edits.forEach((path, value) -> said.put(path, new Base.Stated(value, when)));
                 take(edits, base, false);
             }
             put(stated(base, said).doubted(tick));
@@ -528,7 +530,7 @@ public final class Merge {
             return deleted != null && deleted.asBoolean();
         }
 
-        private static Base stated(Base b, Map<String, JsonNode> stated) {
+        private static Base stated(Base b, Map<String, Base.Stated> stated) {
             return new Base(
                     b.system(),
                     b.known(),

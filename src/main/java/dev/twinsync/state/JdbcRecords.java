@@ -506,7 +506,11 @@ class JdbcRecords implements Records {
         }
         if (!base.stated().isEmpty()) {
             ObjectNode stated = detail.putObject("stated");
-            base.stated().forEach(stated::set);
+            base.stated().forEach((path, said) -> {
+                ObjectNode one = stated.putObject(path);
+                one.set("v", said.value());
+                one.put("t", Times.text(said.at()));
+            });
         }
         if (base.wrote() != null) {
             detail.put("wrote", base.wrote());
@@ -525,6 +529,14 @@ class JdbcRecords implements Records {
             entry.getValue().forEach(values::add);
             intents.put(entry.getKey(), values);
         });
+        Map<String, Base.Stated> stated = new HashMap<>();
+        detail.path("stated")
+                .properties()
+                .forEach(entry -> stated.put(
+                        entry.getKey(),
+                        new Base.Stated(
+                                entry.getValue().get("v"),
+                                Instant.parse(entry.getValue().get("t").asText()))));
         return new Base(
                 row.getString("system"),
                 row.getBoolean("known"),
@@ -537,7 +549,7 @@ class JdbcRecords implements Records {
                 row.getLong("doubt_at"),
                 intents,
                 map(detail.path("sent")),
-                map(detail.path("stated")),
+                stated,
                 detail.path("wrote").isMissingNode()
                         ? null
                         : detail.path("wrote").asText(),

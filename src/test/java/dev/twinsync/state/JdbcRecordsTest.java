@@ -84,7 +84,7 @@ class JdbcRecordsTest {
                 7,
                 Map.of("nickname", List.of(TextNode.valueOf("a"), NullNode.getInstance())),
                 Map.of("nickname", TextNode.valueOf("b")),
-                Map.of("avatar", NullNode.getInstance()),
+                Map.of("avatar", new Base.Stated(NullNode.getInstance(), TIME)),
                 "pos",
                 3,
                 0);
