@@ -49,6 +49,9 @@ class JdbcRecords implements Records {
             where g.entity = ? and g.id = u.id and g.version = u.read
             returning g.id""";
 
+    private static final String LOCK_BASES =
+            "select from base where entity = ? and id = any (?) order by id, system for update";
+
     private static final String SAVE_BASES = """
             insert into base as b (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
               doubt_at, detail, seen, revision, due_since, waiting_for, refused, key_number, observed_at,
@@ -188,6 +191,7 @@ class JdbcRecords implements Records {
     private Set<String> write(String entity, List<Change> changes) {
         return jdbc.execute((ConnectionCallback<Set<String>>) connection -> {
             Set<String> fenced = new HashSet<>();
+            lock(connection, entity, changes);
             goldens(connection, entity, changes, fenced);
             bases(connection, entity, changes, fenced);
             if (fenced.isEmpty()) {
@@ -198,6 +202,21 @@ class JdbcRecords implements Records {
             }
             return fenced;
         });
+    }
+
+    /**
+     * What is owed is marked after the bases are written, so that bases would be locked in two rounds, and two writers
+     * could each wait for what the other has: all are locked first, in the order in which every writer takes them.
+     */
+    private static void lock(Connection connection, String entity, List<Change> changes) throws SQLException {
+        if (changes.stream().allMatch(c -> c.owed().isEmpty())) {
+            return;
+        }
+        try (PreparedStatement statement = connection.prepareStatement(LOCK_BASES)) {
+            statement.setString(1, entity);
+            statement.setArray(2, texts(connection, changes.stream().map(Change::id)));
+            statement.execute();
+        }
     }
 
     private static void goldens(Connection connection, String entity, List<Change> changes, Set<String> fenced)
