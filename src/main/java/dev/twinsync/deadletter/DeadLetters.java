@@ -362,10 +362,15 @@ public class DeadLetters {
         ObjectNode entry = Json.MAPPER.createObjectNode();
         entry.put("at", Instant.now().toString()).put("by", who).put("reason", reason);
         entry.set("fields", patch == null ? null : Json.MAPPER.valueToTree(fieldNames(patch)));
-        jdbc.update(
-                "update dead_letter set state = 'retrying', retries = retries || ?::jsonb where id = ?",
+        int taken = jdbc.update(
+                "update dead_letter set state = 'retrying', retries = retries || ?::jsonb where id = ? and state = ?",
                 Json.text(entry),
-                letter);
+                letter,
+                state);
+        if (taken == 0) {
+            // another call was faster: looked at again, it is the same retry, or can't be one any more
+            return retry(letter, reason, patch, who);
+        }
         if (patch != null && !patch.isEmpty()) {
             observations.publish(List.of(Observations.push(
                     entity,
