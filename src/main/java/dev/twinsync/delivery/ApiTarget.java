@@ -31,12 +31,11 @@ import org.springframework.stereotype.Component;
 @Component
 class ApiTarget implements Target {
 
-    private static final Duration NO_BATCH = Duration.ofMinutes(10);
-
     private final ProducerTemplate template;
     private final Records records;
     private final FailurePolicy policy;
     private final int batchSize;
+    private final Duration singleCallsFor;
     private final ExecutorService singles;
 
     /** Endpoints that said they have no batch call, and until when that is believed. */
@@ -47,11 +46,13 @@ class ApiTarget implements Target {
             Records records,
             @org.springframework.context.annotation.Lazy FailurePolicy policy,
             @Value("${twinsync.mini.batch-size}") int batchSize,
+            @Value("${twinsync.mini.single-calls-for}") Duration singleCallsFor,
             @Value("${twinsync.mini.singles:32}") int singles) {
         this.template = template;
         this.records = records;
         this.policy = policy;
         this.batchSize = batchSize;
+        this.singleCallsFor = singleCallsFor;
         this.singles = Executors.newFixedThreadPool(singles, run -> {
             Thread thread = new Thread(run, "write-single");
             thread.setDaemon(true);
@@ -86,7 +87,7 @@ class ApiTarget implements Target {
             answer = call(flow, body, Map.of());
         } catch (CallFailed e) {
             if (e.status() == 404) {
-                noBatch.put(flow, Instant.now().plus(NO_BATCH));
+                noBatch.put(flow, Instant.now().plus(singleCallsFor));
                 return one(system, schema, items);
             }
             throw e;
