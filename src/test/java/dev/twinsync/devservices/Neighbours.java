@@ -57,6 +57,7 @@ public final class Neighbours {
                 Map.entry("SYNC_API_KEY_MINI", "mini-key"),
                 Map.entry("SYNC_API_KEY_OPS", "ops-key"),
                 Map.entry("APP_KEY_SWEEP_INTERVAL", "1s"),
+                Map.entry("twinsync.mini.single-calls-for", "1s"),
                 Map.entry("TWINSYNC_DEV", "true"),
                 Map.entry("SERVER_PORT", "0"),
                 Map.entry("MANAGEMENT_PORT", "0"),

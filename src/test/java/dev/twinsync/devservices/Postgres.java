@@ -70,7 +70,17 @@ public final class Postgres implements AutoCloseable {
     }
 
     public String url() {
-        return "jdbc:postgresql://127.0.0.1:" + server.getPort() + "/app";
+        return url("app");
+    }
+
+    /** @param database one that {@link #createDatabase} made */
+    public String url(String database) {
+        return "jdbc:postgresql://127.0.0.1:" + server.getPort() + '/' + database;
+    }
+
+    /** Makes another database beside app. */
+    public void createDatabase(String name) throws SQLException {
+        execute("postgres", "create database " + name);
     }
 
     /** Runs statements in the database app. */
@@ -78,7 +88,8 @@ public final class Postgres implements AutoCloseable {
         execute("app", sql);
     }
 
-    private void execute(String database, String sql) throws SQLException {
+    /** Runs statements in another database. */
+    public void execute(String database, String sql) throws SQLException {
         try (Connection connection = connect(database);
                 Statement statement = connection.createStatement()) {
             statement.execute(sql);
@@ -90,8 +101,7 @@ public final class Postgres implements AutoCloseable {
     }
 
     private Connection connect(String database) throws SQLException {
-        return DriverManager.getConnection(
-                "jdbc:postgresql://127.0.0.1:" + server.getPort() + "/" + database, "postgres", "postgres");
+        return DriverManager.getConnection(url(database), "postgres", "postgres");
     }
 
     private String show(String setting) throws SQLException {
@@ -105,8 +115,12 @@ public final class Postgres implements AutoCloseable {
 
     /** The reference app's tables. */
     public void createAppTables() throws SQLException, IOException {
+        createAppTables("app");
+    }
+
+    public void createAppTables(String database) throws SQLException, IOException {
         try (var schema = Postgres.class.getResourceAsStream("/devservices/app-db.sql")) {
-            execute(new String(schema.readAllBytes(), StandardCharsets.UTF_8));
+            execute(database, new String(schema.readAllBytes(), StandardCharsets.UTF_8));
         }
     }
 
