@@ -1,0 +1,300 @@
+package dev.twinsync;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.capture.Capture;
+import dev.twinsync.devservices.MiniProgram;
+import dev.twinsync.devservices.Neighbours;
+import dev.twinsync.flow.KafkaClients;
+import dev.twinsync.merge.Golden;
+import dev.twinsync.record.Json;
+import dev.twinsync.record.Schema;
+import dev.twinsync.record.Schemas;
+import dev.twinsync.state.Records;
+import dev.twinsync.state.Topics;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import org.apache.camel.CamelContext;
+import org.apache.camel.ProducerTemplate;
+import org.apache.camel.Route;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.awaitility.core.ThrowingRunnable;
+import org.springframework.context.ConfigurableApplicationContext;
+import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.jdbc.datasource.DriverManagerDataSource;
+
+/** Both ends and the service between them, as a test plays and sees them. */
+final class Ends {
+
+    private static final HttpClient HTTP = HttpClient.newHttpClient();
+    private static Ends shared;
+
+    final JdbcTemplate app;
+    final MiniProgram mini;
+    final ConfigurableApplicationContext service;
+    final Schemas schemas;
+    final JdbcTemplate state;
+    private final String url;
+    private final Capture capture;
+    private final ProducerTemplate template;
+    private final Admin kafka;
+
+    Ends(ConfigurableApplicationContext service, String appUrl, MiniProgram mini) {
+        this.app = new JdbcTemplate(new DriverManagerDataSource(appUrl, "postgres", "postgres"));
+        this.mini = mini;
+        this.service = service;
+        this.url = "http://127.0.0.1:" + service.getEnvironment().getProperty("local.server.port");
+        this.schemas = service.getBean(Schemas.class);
+        this.state = service.getBean(JdbcTemplate.class);
+        this.capture = service.getBean(Capture.class);
+        this.template = service.getBean(ProducerTemplate.class);
+        this.kafka = Admin.create(service.getBean(KafkaClients.class).properties());
+    }
+
+    /** The ends that all test classes share. */
+    static synchronized Ends shared() {
+        if (shared == null) {
+            Neighbours neighbours = Neighbours.get();
+            shared = new Ends(neighbours.service(), neighbours.postgres.url(), neighbours.mini);
+        }
+        return shared;
+    }
+
+    /** Waits for what is not there yet; that it isn't is no failure of the check. */
+    static void soon(ThrowingRunnable check) {
+        await().atMost(Duration.ofSeconds(30))
+                .pollInterval(Duration.ofMillis(20))
+                .ignoreExceptions()
+                .untilAsserted(check);
+    }
+
+    HttpResponse<String> post(String key, String path, String body) {
+        return send(HttpRequest.newBuilder(URI.create(url + path))
+                .header("Authorization", "Bearer " + key)
+                .header("Content-Type", "application/json")
+                .POST(BodyPublishers.ofString(body))
+                .build());
+    }
+
+    /** What ops get to see. */
+    JsonNode get(String path) {
+        return Json.read(send(HttpRequest.newBuilder(URI.create(url + path))
+                        .header("Authorization", "Bearer ops-key")
+                        .build())
+                .body());
+    }
+
+    private static HttpResponse<String> send(HttpRequest request) {
+        try {
+            return HTTP.send(request, HttpResponse.BodyHandlers.ofString());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        } catch (java.io.IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
+    }
+
+    /** Dead letters, newest first; {@code filter} as in {@code state=open&key=42}. */
+    List<JsonNode> letters(String filter) {
+        List<JsonNode> letters = new ArrayList<>();
+        get("/dead-letters?limit=200&" + filter).path("items").forEach(letters::add);
+        return letters;
+    }
+
+    JsonNode letter(long id) {
+        return get("/dead-letters/" + id);
+    }
+
+    HttpResponse<String> act(long letter, String verb, String body) {
+        return post("ops-key", "/dead-letters/" + letter + '/' + verb, body);
+    }
+
+    /**
+     * Waits until nothing moves any more: every poll and sweep has looked twice since, nothing is under way in Kafka,
+     * and nothing is owed to the records whose ids begin so.
+     */
+    void quiet(String prefix) {
+        for (int round = 0; round < 2; round++) {
+            looked();
+            await("nothing is due of " + prefix)
+                    .atMost(Duration.ofSeconds(60))
+                    .pollInterval(Duration.ofMillis(50))
+                    .until(() -> due(prefix) == 0 && lag() == 0 && due(prefix) == 0);
+        }
+    }
+
+    /** Waits until every poll and every sweep has begun and ended a turn after this call. */
+    void looked() {
+        // the turn that ends next may have begun before
+        for (int turn = 0; turn < 2; turn++) {
+            Instant since = Instant.now();
+            await("every capture flow has had its turn")
+                    .atMost(Duration.ofSeconds(60))
+                    .pollInterval(Duration.ofMillis(20))
+                    .until(() -> captureFlows().stream().allMatch(flow -> capture.turns()
+                            .getOrDefault(flow, Instant.EPOCH)
+                            .isAfter(since)));
+        }
+    }
+
+    private List<String> captureFlows() {
+        return service.getBean(CamelContext.class).getRoutes().stream()
+                .map(Route::getRouteId)
+                .filter(id -> id.startsWith("poll-") || id.startsWith("sweep-"))
+                .toList();
+    }
+
+    private long due(String prefix) {
+        Long due = state.queryForObject(
+                "select count(*) from base where starts_with(id, ?) and (due_since is not null or doubt)",
+                Long.class,
+                prefix);
+        return due == null ? 0 : due;
+    }
+
+    /** Records in Kafka that their flows have not committed yet. */
+    private long lag() throws Exception {
+        long lag = 0;
+        for (Schema schema : schemas.all()) {
+            lag += lag("merge-" + schema.entity(), Topics.observed(schema.entity()));
+            for (String system : schema.systems()) {
+                lag += lag("deliver-" + system + '-' + schema.entity(), Topics.changed(schema.entity()));
+            }
+        }
+        return lag;
+    }
+
+    private long lag(String group, String topic) throws Exception {
+        Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
+        kafka.describeTopics(List.of(topic))
+                .allTopicNames()
+                .get()
+                .get(topic)
+                .partitions()
+                .forEach(p -> wanted.put(new TopicPartition(topic, p.partition()), OffsetSpec.latest()));
+        Map<TopicPartition, OffsetAndMetadata> committed = kafka.listConsumerGroupOffsets(group)
+                .partitionsToOffsetAndMetadata()
+                .get();
+        long lag = 0;
+        for (var end : kafka.listOffsets(wanted).all().get().entrySet()) {
+            OffsetAndMetadata at = committed.get(end.getKey());
+            lag += end.getValue().offset() - (at == null ? 0 : at.offset());
+        }
+        return lag;
+    }
+
+    /** What of the records whose ids begin so is not the same in the app, at the mini-program and in the golden record. */
+    List<String> differences(String entity, String prefix) {
+        Schema schema = schemas.of(entity);
+        Map<String, Map<String, JsonNode>> atApp = atApp(schema, prefix);
+        Map<String, Map<String, JsonNode>> atMini = new HashMap<>();
+        mini.all(entity).forEach((id, data) -> {
+            if (id.startsWith(prefix)) {
+                atMini.put(id, normal(schema, (ObjectNode) data));
+            }
+        });
+        Set<String> ids = new TreeSet<>(atApp.keySet());
+        ids.addAll(atMini.keySet());
+        ids.addAll(state.queryForList(
+                "select id from golden where entity = ? and starts_with(id, ?)", String.class, entity, prefix));
+        List<String> differences = new ArrayList<>();
+        service.getBean(Records.class).load(entity, ids).forEach((id, snapshot) -> {
+            Golden golden = snapshot.golden();
+            if (golden.deleted()) {
+                // a deletion is all that is said of a deleted record
+                if (!deleted(atApp.get(id)) || !deleted(atMini.get(id))) {
+                    differences.add(id + " is deleted, but not at both ends");
+                }
+                return;
+            }
+            compare(id, "app", golden.values(), atApp.getOrDefault(id, Map.of()), differences);
+            compare(id, "mini", golden.values(), atMini.getOrDefault(id, Map.of()), differences);
+        });
+        return differences;
+    }
+
+    private static boolean deleted(Map<String, JsonNode> values) {
+        return values == null
+                || values.containsKey("deleted") && values.get("deleted").asBoolean();
+    }
+
+    private static void compare(
+            String id,
+            String system,
+            Map<String, JsonNode> golden,
+            Map<String, JsonNode> held,
+            List<String> differences) {
+        Set<String> paths = new TreeSet<>(golden.keySet());
+        paths.addAll(held.keySet());
+        for (String path : paths) {
+            if (!java.util.Objects.equals(golden.get(path), held.get(path))) {
+                differences.add(
+                        id + ' ' + path + ": golden " + golden.get(path) + ", " + system + ' ' + held.get(path));
+            }
+        }
+    }
+
+    private Map<String, Map<String, JsonNode>> atApp(Schema schema, String prefix) {
+        String before = prefix.substring(0, prefix.length() - 1);
+        List<?> listed = template.requestBodyAndHeaders(
+                "direct:list-app-" + schema.plural(), null, Map.of("after", before, "limit", 100_000), List.class);
+        String[] ids = listed.stream()
+                .map(row -> String.valueOf(((Map<?, ?>) row).get("id")))
+                .filter(id -> id.startsWith(prefix))
+                .toArray(String[]::new);
+        List<?> rows =
+                template.requestBodyAndHeader("direct:read-app-" + schema.plural(), null, "ids", ids, List.class);
+        Map<String, Map<String, JsonNode>> read = new HashMap<>();
+        for (Object row : rows) {
+            Map<?, ?> columns = (Map<?, ?>) row;
+            read.put(String.valueOf(columns.get("id")), normal(schema, (ObjectNode)
+                    Json.read((String) columns.get("data"))));
+        }
+        return read;
+    }
+
+    private static Map<String, JsonNode> normal(Schema schema, ObjectNode data) {
+        Schema.Normalised normalised = schema.normalise(data, true);
+        assertThat(normalised.problems()).isEmpty();
+        return normalised.values();
+    }
+
+    /** What the sandbox saw that it should never see, since a moment that is remembered by making one. */
+    final class Oracle {
+        private final int echoes = mini.echoes();
+        private final int backwards = mini.backwards();
+        private final int concurrent = mini.concurrent();
+        private final int violations = mini.violations();
+
+        void sawNothingWrong() {
+            assertThat(mini.echoes() - echoes).as("writes that changed nothing").isZero();
+            assertThat(mini.backwards() - backwards)
+                    .as("writes of an older version")
+                    .isZero();
+            assertThat(mini.concurrent() - concurrent)
+                    .as("two writes of one key at once")
+                    .isZero();
+            assertThat(mini.violations() - violations)
+                    .as("idempotency keys with another body")
+                    .isZero();
+        }
+    }
+}
