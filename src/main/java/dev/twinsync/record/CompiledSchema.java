@@ -113,7 +113,12 @@ final class CompiledSchema implements Schema {
             if (problems.size() > before || normal == null) {
                 continue;
             }
-            if (field.byKey()) {
+            if (normal.isArray() && normal.isEmpty()) {
+                // no elements and no array are one: a table of lines can't tell them apart
+                if (!whole) {
+                    values.put(name, NullNode.getInstance());
+                }
+            } else if (field.byKey()) {
                 normal.properties().forEach(member -> values.put(name + '.' + member.getKey(), member.getValue()));
             } else {
                 values.put(name, normal);

@@ -99,6 +99,15 @@ class SchemasTest {
     }
 
     @Test
+    void anArrayWithoutElementsIsNone() {
+        assertThat(push(ORDER, "{\"items\":[]}").values())
+                .containsEntry("items", com.fasterxml.jackson.databind.node.NullNode.getInstance());
+        assertThat(ORDER.normalise((ObjectNode) Json.read("{\"items\":[]}"), true)
+                        .values())
+                .isEmpty();
+    }
+
+    @Test
     void theTableOfStatusesLeadsWhereTheContractSays() {
         StatusFlow flow = ORDER.field("status").flow();
         assertThat(flow.leads("pending_payment", "delivered")).isTrue();
