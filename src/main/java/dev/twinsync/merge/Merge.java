@@ -220,7 +220,8 @@ public final class Merge {
                 // only a record that a base held is believed deleted
                 edits.put("deleted", com.fasterxml.jackson.databind.node.BooleanNode.TRUE);
             }
-            take(edits, base, true);
+            // taking uses them up, and they are asked for below
+            take(new LinkedHashMap<>(edits), base, true);
 
             Map<String, JsonNode> sent = new HashMap<>(base.sent());
             sent.keySet().removeAll(edits.keySet());
