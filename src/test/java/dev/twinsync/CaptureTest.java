@@ -89,6 +89,8 @@ class CaptureTest {
             longAfter(written);
             ends.looked();
             second.commit();
+            // the oldest is still under way, and holds up nobody
+            crosses(id + 2, "后");
             edit(id + 5);
             crosses(id + 5, "后");
             first.commit();
@@ -96,9 +98,24 @@ class CaptureTest {
             assertThat(ends.mini.read("user", id + 3).path("nickname").asText()).isEqualTo("前");
             ends.app.execute("commit prepared '" + id + "'");
             crosses(id + 1, "后");
-            crosses(id + 2, "后");
             crosses(id + 3, "后");
         }
+    }
+
+    /** It has no transaction id of its own until it writes, and its row is dated by its beginning. */
+    @Test
+    void aRowOfATransactionThatFirstOnlyReadIsNotLost() throws Exception {
+        insert(id);
+        insert(id + "other");
+        try (Connection slow = transaction()) {
+            slow.createStatement().executeQuery("select now(), count(*) from users");
+            longAfter(now());
+            edit(id + "other");
+            crosses(id + "other", "后");
+            update(slow, id);
+            slow.commit();
+        }
+        crosses(id, "后");
     }
 
     @Test

@@ -12,11 +12,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import org.apache.camel.ProducerTemplate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -39,6 +41,10 @@ class KeySweep {
     private static final Comparator<String> BY_BYTES =
             (a, b) -> Arrays.compareUnsigned(a.getBytes(StandardCharsets.UTF_8), b.getBytes(StandardCharsets.UTF_8));
 
+    /** A deletion that was told and is not merged yet is no further one; after so long it is told again. */
+    private static final Duration TOLD = Duration.ofMinutes(10);
+
+    private final Map<String, Map<String, Instant>> told = new ConcurrentHashMap<>();
     private final Cursors cursors;
     private final ProducerTemplate template;
     private final JdbcTemplate jdbc;
@@ -51,7 +57,7 @@ class KeySweep {
 
     void sweep(String name, String system, Schema schema, Reader reader) {
         cursors.turn(name, cursor -> {
-            List<String> gone = new ArrayList<>();
+            Set<String> gone = new LinkedHashSet<>();
             long known = 0;
             String after = "";
             while (after != null) {
@@ -70,6 +76,11 @@ class KeySweep {
                 }
                 after = until;
             }
+            Map<String, Instant> already = told.computeIfAbsent(name, n -> new HashMap<>());
+            Instant since = Instant.now().minus(TOLD);
+            already.keySet().retainAll(gone);
+            already.values().removeIf(at -> at.isBefore(since));
+            gone.removeAll(already.keySet());
             delete(name, system, schema, reader, cursor, gone, Math.max(20, known / 1000));
         });
     }
@@ -80,7 +91,7 @@ class KeySweep {
             Schema schema,
             Reader reader,
             Cursors.Cursor cursor,
-            List<String> gone,
+            Set<String> gone,
             long bound) {
         ObjectNode state = state(cursor.value());
         boolean released = state.path("released").asBoolean(false);
@@ -102,6 +113,7 @@ class KeySweep {
         state.remove(List.of("braked", "since", "released"));
         for (List<String> page : pages(gone)) {
             reader.read(system, schema, page);
+            page.forEach(id -> told.get(name).put(id, Instant.now()));
         }
         if (!gone.isEmpty()) {
             ObjectNode entry = Json.MAPPER.createObjectNode();

@@ -7,6 +7,7 @@ import dev.twinsync.record.Schema;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -25,7 +26,7 @@ import org.springframework.stereotype.Component;
  * Polls a table by the time of its last change.
  *
  * <p>Commits overtake each other: a row may become visible long after others with later times. So the cursor never
- * passes the horizon, the start of the oldest transaction that is still writing. What lies beyond the horizon is read
+ * passes the horizon, the start of the oldest transaction that is still under way. What lies beyond the horizon is read
  * all the same, from a position kept in memory; when the horizon moves on, the stretch behind it is listed again, and
  * keys that were seen in the same state are not read twice. Rows dated in the future are seen at once for the same
  * reason, and the cursor waits for the clock.
@@ -37,14 +38,20 @@ class TablePoll {
     private static final int REMEMBERED = 200_000;
     private static final String BEGINNING = "-infinity";
 
-    /** Sessions named twinsync-state write the schema sync alone. */
+    /**
+     * Sessions within a transaction: also those that have only read so far, since what they will write is dated by
+     * their beginning. Those named twinsync-state write the schema sync alone.
+     */
     private static final String HORIZON = """
             select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as clock,
-                   to_char(min(xact_start) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as oldest,
                    pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees,
-                   (select string_agg(gid, E'\\n') from pg_prepared_xacts where database = current_database()) as prepared
+                   (select string_agg(gid, E'\\n') from pg_prepared_xacts where database = current_database()) as prepared,
+                   string_agg(pid || ' ' || to_char(xact_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), E'\\n')
+                     as open
             from pg_stat_activity
-            where backend_xid is not null and datname = current_database() and pid <> pg_backend_pid()
+            where xact_start is not null and (backend_xid is not null or backend_xmin is not null
+                or state like 'idle in transaction%')
+              and backend_type = 'client backend' and datname = current_database() and pid <> pg_backend_pid()
               and application_name <> 'twinsync-state'""";
 
     private final Cursors cursors;
@@ -82,13 +89,15 @@ class TablePoll {
             }
         };
         private final Map<String, Instant> prepared = new HashMap<>();
+        private final Map<String, Instant> open = new HashMap<>();
         private Instant ahead;
         private Instant listedBack = Instant.EPOCH;
         private Instant written = Instant.EPOCH;
         private boolean warned;
     }
 
-    private record Horizon(Instant clock, Instant oldest, boolean sees, List<String> prepared) {}
+    /** @param open transactions under way, and when each began */
+    private record Horizon(Instant clock, Map<String, Instant> open, boolean sees, List<String> prepared) {}
 
     private record Key(String id, String at, String mark) {
         String state() {
@@ -102,7 +111,8 @@ class TablePoll {
             JsonNode value = cursor.value();
             Instant from = instant(value, "at");
             Horizon now = horizon(system);
-            Instant horizon = limit(now, memory, from == null ? Instant.EPOCH : from);
+            List<Instant> ended = new ArrayList<>();
+            Instant horizon = limit(now, memory, from == null ? Instant.EPOCH : from, ended);
             boolean moves = from == null || horizon.isAfter(from);
             Position start = new Position(BEGINNING, "");
             if (value != null && value.has("scan")) {
@@ -114,7 +124,13 @@ class TablePoll {
             } else if (from != null) {
                 start = new Position(from.minus(back(now, memory)).toString(), "");
                 if (!moves && memory.ahead != null && memory.ahead.isAfter(from)) {
-                    start = new Position(memory.ahead.minus(overlap).toString(), "");
+                    // one that is still under way holds the cursor; what others wrote that have ended is not to wait
+                    // for it
+                    Instant back = memory.ahead;
+                    for (Instant began : ended) {
+                        back = began.isBefore(back) ? began : back;
+                    }
+                    start = new Position(back.minus(overlap).toString(), "");
                 }
             }
             Scanned scanned = scan(system, schema, start, memory, reader, moves ? Capture.PAGES : Integer.MAX_VALUE);
@@ -173,23 +189,31 @@ class TablePoll {
         return app.queryForObject(HORIZON, (row, n) -> {
             Instant clock = Instant.parse(row.getString("clock"));
             clocks.measured(system, clock, before, Instant.now(), Duration.ofMillis(50));
-            String oldest = row.getString("oldest");
             String prepared = row.getString("prepared");
+            Map<String, Instant> open = new HashMap<>();
+            if (row.getString("open") != null) {
+                row.getString("open")
+                        .lines()
+                        .forEach(line -> open.put(line, Instant.parse(line.substring(line.indexOf(' ') + 1))));
+            }
             return new Horizon(
-                    clock,
-                    oldest == null ? null : Instant.parse(oldest),
-                    row.getBoolean("sees"),
-                    prepared == null ? List.of() : List.of(prepared.split("\n")));
+                    clock, open, row.getBoolean("sees"), prepared == null ? List.of() : List.of(prepared.split("\n")));
         });
     }
 
-    /** How far the cursor may go: never past the clock, nor the start of what is still writing, nor what is prepared. */
-    private static Instant limit(Horizon now, Memory memory, Instant from) {
+    /**
+     * How far the cursor may go: never past the clock, nor the start of what is still under way, nor what is prepared.
+     *
+     * @param ended takes the beginning of each transaction that has ended since the last turn
+     */
+    private static Instant limit(Horizon now, Memory memory, Instant from, List<Instant> ended) {
         Instant limit = now.clock();
-        if (now.oldest() != null && now.oldest().isBefore(limit)) {
-            limit = now.oldest();
+        for (Instant began : now.open().values()) {
+            limit = began.isBefore(limit) ? began : limit;
         }
-        memory.prepared.keySet().retainAll(now.prepared());
+        over(memory.open, now.open().keySet(), ended);
+        memory.open.putAll(now.open());
+        over(memory.prepared, now.prepared(), ended);
         for (String gid : now.prepared()) {
             // when it began is not to be had, but not before the cursor stood where it was when it was first seen
             Instant seen = memory.prepared.computeIfAbsent(gid, g -> from);
@@ -198,6 +222,15 @@ class TablePoll {
             }
         }
         return limit;
+    }
+
+    private static void over(Map<String, Instant> known, Collection<String> present, List<Instant> ended) {
+        known.forEach((name, began) -> {
+            if (!present.contains(name)) {
+                ended.add(began);
+            }
+        });
+        known.keySet().retainAll(present);
     }
 
     private record Position(String at, String id) {}
