@@ -57,14 +57,7 @@ public class Outages {
      *     other is the caller's
      */
     public void work(String flows, Exchange batch, Runnable work) {
-        if (commits.behindHole(batch)) {
-            commits.abandon(batch);
-            if (!open(flows)) {
-                switching.execute(() -> startAnew(batch.getFromRouteId()));
-            }
-            return;
-        }
-        if (open(flows)) {
+        if (commits.behindHole(batch) || open(flows)) {
             commits.abandon(batch);
             return;
         }
@@ -150,11 +143,7 @@ public class Outages {
             }
             try {
                 if (running && camel.getRouteController().getRouteStatus(id).isSuspended()) {
-                    if (commits.needsNewConsumer(id)) {
-                        startAnew(id);
-                    } else {
-                        camel.getRouteController().resumeRoute(id);
-                    }
+                    camel.getRouteController().resumeRoute(id);
                 } else if (!running
                         && camel.getRouteController().getRouteStatus(id).isStarted()) {
                     camel.getRouteController().suspendRoute(id);
@@ -162,16 +151,6 @@ public class Outages {
             } catch (Exception e) {
                 LOG.error("{} can't be {}", id, running ? "resumed" : "suspended", e);
             }
-        }
-    }
-
-    private void startAnew(String route) {
-        try {
-            camel.getRouteController().stopRoute(route);
-            commits.startedAnew(route);
-            camel.getRouteController().startRoute(route);
-        } catch (Exception e) {
-            LOG.error("{} can't be started again", route, e);
         }
     }
 }
