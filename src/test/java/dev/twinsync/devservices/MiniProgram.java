@@ -21,7 +21,6 @@ import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Deque;
 import java.util.HashMap;
@@ -51,8 +50,7 @@ public final class MiniProgram implements AutoCloseable {
     private static final DateTimeFormatter MICROS =
             DateTimeFormatter.ofPattern("uuuu-MM-dd'T'HH:mm:ss.SSSSSS'Z'").withZone(ZoneOffset.UTC);
     private static final DateTimeFormatter DATE = DateTimeFormatter.RFC_1123_DATE_TIME.withZone(ZoneOffset.UTC);
-    private static final Comparator<String> BY_BYTES =
-            (a, b) -> Arrays.compareUnsigned(a.getBytes(StandardCharsets.UTF_8), b.getBytes(StandardCharsets.UTF_8));
+    private static final Comparator<String> BY_BYTES = MiniProgram::byBytes;
     private static final Map<String, String> KEYS =
             Map.of("user", "user_id", "order", "order_id", "coupon", "coupon_id");
 
@@ -84,6 +82,12 @@ public final class MiniProgram implements AutoCloseable {
     /** A write that was asked for. */
     public record Write(String entity, String id, String key, JsonNode data, int code) {}
 
+    /** Is told of each write. */
+    public interface Watcher {
+        /** @param arrived when its request began to arrive, by {@link System#nanoTime} */
+        void written(Write write, long arrived);
+    }
+
     private final HttpServer server;
     private final ExecutorService workers = Executors.newFixedThreadPool(16, run -> {
         Thread thread = new Thread(run, "mini-program");
@@ -114,6 +118,7 @@ public final class MiniProgram implements AutoCloseable {
     private volatile boolean digests = true;
     private volatile boolean listings = true;
     private volatile boolean keepsWrites = true;
+    private volatile Watcher watcher;
 
     private MiniProgram(HttpServer server) {
         this.server = server;
@@ -233,6 +238,11 @@ public final class MiniProgram implements AutoCloseable {
         keepsWrites = keeps;
     }
 
+    /** Tells each write to the watcher, in the order in which they are judged; null ends it. */
+    public void watch(Watcher told) {
+        watcher = told;
+    }
+
     // -- the oracle
 
     public synchronized List<Write> writes() {
@@ -271,6 +281,7 @@ public final class MiniProgram implements AutoCloseable {
     // -- the API
 
     private void handle(HttpExchange exchange) throws IOException {
+        long arrived = System.nanoTime();
         requests.incrementAndGet();
         try (exchange) {
             String path = exchange.getRequestURI().getPath();
@@ -290,7 +301,7 @@ public final class MiniProgram implements AutoCloseable {
             Object fault = null;
             boolean write = exchange.getRequestMethod().equals("POST");
             if (write) {
-                lastWrite.set(System.nanoTime());
+                lastWrite.set(arrived);
                 // a path that isn't there has no way of failing
                 if (batches || !path.endsWith("/batch")) {
                     synchronized (this) {
@@ -323,7 +334,7 @@ public final class MiniProgram implements AutoCloseable {
                 answer(exchange, 400, message(400, "malformed"));
                 return;
             }
-            Object[] result = write ? post(exchange, path, json) : get(exchange, path);
+            Object[] result = write ? post(exchange, path, json, arrived) : get(exchange, path);
             if (fault == Fault.APPLIED_THEN_RESET) {
                 return;
             }
@@ -354,7 +365,7 @@ public final class MiniProgram implements AutoCloseable {
         return null;
     }
 
-    private Object[] post(HttpExchange exchange, String path, JsonNode json) {
+    private Object[] post(HttpExchange exchange, String path, JsonNode json, long arrived) {
         String entity = entity(path);
         boolean batch = path.endsWith("/batch");
         if (entity == null || batch && !batches) {
@@ -375,7 +386,7 @@ public final class MiniProgram implements AutoCloseable {
         }
         try {
             held.await();
-            return batch ? writes(entity, json) : write(exchange, entity, json);
+            return batch ? writes(entity, json, arrived) : write(exchange, entity, json, arrived);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return result(503, message(503, "closing"));
@@ -384,7 +395,7 @@ public final class MiniProgram implements AutoCloseable {
         }
     }
 
-    private Object[] writes(String entity, JsonNode json) {
+    private Object[] writes(String entity, JsonNode json, long arrived) {
         ObjectNode answer = JSON.createObjectNode();
         ArrayNode results = answer.putArray("results");
         for (JsonNode item : json.path("items")) {
@@ -395,14 +406,15 @@ public final class MiniProgram implements AutoCloseable {
                     id,
                     item.path("data"),
                     item.path("idempotency_key").asText(null),
-                    match.isNull() ? "*none" : match.isMissingNode() ? null : match.asText());
+                    match.isNull() ? "*none" : match.isMissingNode() ? null : match.asText(),
+                    arrived);
             one.put("id", id);
             results.add(one);
         }
         return result(200, answer);
     }
 
-    private Object[] write(HttpExchange exchange, String entity, JsonNode json) {
+    private Object[] write(HttpExchange exchange, String entity, JsonNode json, long arrived) {
         String match = exchange.getRequestHeaders().getFirst("If-Match");
         String none = exchange.getRequestHeaders().getFirst("If-None-Match");
         ObjectNode one = write(
@@ -410,15 +422,24 @@ public final class MiniProgram implements AutoCloseable {
                 json.path(KEYS.get(entity)).asText(),
                 json.path("data"),
                 exchange.getRequestHeaders().getFirst("Idempotency-Key"),
-                none != null ? "*none" : match == null ? null : match.replace("\"", ""));
+                none != null ? "*none" : match == null ? null : match.replace("\"", ""),
+                arrived);
         int code = one.path("code").asInt();
         return result(code == 0 ? 200 : code, one);
     }
 
-    private synchronized ObjectNode write(String entity, String id, JsonNode data, String key, String guard) {
+    private synchronized ObjectNode write(
+            String entity, String id, JsonNode data, String key, String guard, long arrived) {
         ObjectNode answer = judge(entity, id, data, key, guard);
-        if (keepsWrites) {
-            writes.add(new Write(entity, id, key, data, answer.path("code").asInt()));
+        Watcher told = watcher;
+        if (keepsWrites || told != null) {
+            Write write = new Write(entity, id, key, data, answer.path("code").asInt());
+            if (keepsWrites) {
+                writes.add(write);
+            }
+            if (told != null) {
+                told.written(write, arrived);
+            }
         }
         return answer;
     }
@@ -657,6 +678,20 @@ public final class MiniProgram implements AutoCloseable {
         }
         JsonNode now = read(parts[1], parts[2]);
         answer(exchange, 200, now == null ? JSON.createObjectNode() : now);
+    }
+
+    /** The order of the UTF-8 bytes, which is that of the code points. */
+    private static int byBytes(String a, String b) {
+        int length = Math.min(a.length(), b.length());
+        for (int i = 0; i < length; i++) {
+            char one = a.charAt(i);
+            char other = b.charAt(i);
+            if (one != other) {
+                boolean pairs = Character.isSurrogate(one) != Character.isSurrogate(other);
+                return pairs ? (Character.isSurrogate(one) ? 1 : -1) : one - other;
+            }
+        }
+        return a.length() - b.length();
     }
 
     private TreeMap<String, Item> of(String entity) {

@@ -9,6 +9,7 @@ import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.List;
 
 /** A real PostgreSQL that keeps what it was told (fsync on) and whose log can be decoded (wal_level logical). */
@@ -110,6 +111,34 @@ public final class Postgres implements AutoCloseable {
                 var rows = statement.executeQuery("show " + setting)) {
             rows.next();
             return rows.getString(1);
+        }
+    }
+
+    /** What the server has used of the processors so far, in all its processes; Linux alone tells. */
+    public Duration cpu() throws IOException {
+        Path data = folder.resolve("data");
+        long postmaster = Long.parseLong(
+                Files.readAllLines(data.resolve("postmaster.pid")).get(0).strip());
+        long ticks = 0;
+        try (var processes = ProcessHandle.of(postmaster).orElseThrow().children()) {
+            // the postmaster's own and, once they have ended, its children's; then those that live
+            ticks += ticks(postmaster, true);
+            for (ProcessHandle child : processes.toList()) {
+                ticks += ticks(child.pid(), false);
+            }
+        }
+        return Duration.ofMillis(ticks * 10);
+    }
+
+    private static long ticks(long process, boolean withEnded) {
+        try {
+            String stat = Files.readString(Path.of("/proc/" + process + "/stat"));
+            String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ");
+            long own = Long.parseLong(fields[11]) + Long.parseLong(fields[12]);
+            return withEnded ? own + Long.parseLong(fields[13]) + Long.parseLong(fields[14]) : own;
+        } catch (IOException e) {
+            // it has ended meanwhile
+            return 0;
         }
     }
 
