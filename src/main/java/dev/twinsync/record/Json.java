@@ -8,6 +8,7 @@ import com.fasterxml.jackson.core.StreamWriteFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.ObjectReader;
 import com.fasterxml.jackson.databind.cfg.JsonNodeFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
@@ -49,6 +50,10 @@ public final class Json {
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
             .disable(JsonNodeFeature.STRIP_TRAILING_BIGDECIMAL_ZEROES)
             .build();
+
+    /** What is read back from a jsonb column can't have a key twice: to look for one costs as much as the rest. */
+    private static final ObjectReader STORED =
+            MAPPER.readerFor(JsonNode.class).without(StreamReadFeature.STRICT_DUPLICATE_DETECTION);
 
     private static final int LONGEST_TEXT = 1024 * 1024;
     private static final int DEEPEST = 24;
@@ -97,6 +102,15 @@ public final class Json {
             }
         }
         return node;
+    }
+
+    /** Reads what PostgreSQL gave as jsonb. */
+    public static JsonNode stored(byte[] bytes) {
+        try {
+            return STORED.readValue(bytes);
+        } catch (IOException e) {
+            throw new IllegalArgumentException("not JSON: " + e.getMessage(), e);
+        }
     }
 
     /** @throws IllegalArgumentException where the text is not one JSON value */

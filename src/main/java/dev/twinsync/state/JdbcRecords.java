@@ -126,6 +126,7 @@ class JdbcRecords implements Records {
         Map<String, Golden> goldens = new HashMap<>();
         Map<String, Map<String, Base>> bases = new HashMap<>();
         Map<String, Map<String, Delivery>> deliveries = new HashMap<>();
+        Moments moments = new Moments();
         jdbc.query(
                 connection -> statement(
                         connection,
@@ -133,8 +134,8 @@ class JdbcRecords implements Records {
                         entity,
                         keys),
                 row -> {
-                    goldens.put(
-                            row.getString(1), new Golden(row.getString(1), row.getLong(2), fields(row.getString(3))));
+                    String id = row.getString(1);
+                    goldens.put(id, new Golden(id, row.getLong(2), fields(row.getBytes(3), moments)));
                 });
         jdbc.query(
                 connection ->
@@ -221,6 +222,7 @@ class JdbcRecords implements Records {
 
     private static void goldens(Connection connection, String entity, List<Change> changes, Set<String> fenced)
             throws SQLException {
+        Moments moments = new Moments();
         List<Change> made = changes.stream()
                 .filter(c -> c.golden() != null && c.readVersion() == 0)
                 .toList();
@@ -230,7 +232,7 @@ class JdbcRecords implements Records {
                 statement.setArray(2, texts(connection, made.stream().map(Change::id)));
                 statement.setArray(
                         3, longs(connection, made.stream().map(c -> c.golden().version())));
-                statement.setArray(4, texts(connection, made.stream().map(c -> fields(c.golden()))));
+                statement.setArray(4, texts(connection, made.stream().map(c -> fields(c.golden(), moments))));
                 fence(statement, made, fenced);
             }
         }
@@ -243,7 +245,7 @@ class JdbcRecords implements Records {
                 statement.setArray(2, longs(connection, moved.stream().map(Change::readVersion)));
                 statement.setArray(
                         3, longs(connection, moved.stream().map(c -> c.golden().version())));
-                statement.setArray(4, texts(connection, moved.stream().map(c -> fields(c.golden()))));
+                statement.setArray(4, texts(connection, moved.stream().map(c -> fields(c.golden(), moments))));
                 statement.setString(5, entity);
                 fence(statement, moved, fenced);
             }
@@ -314,7 +316,7 @@ class JdbcRecords implements Records {
                     18,
                     connection.createArrayOf(
                             "int",
-                            rows.stream().map(r -> r.change().keyNumber()).toArray()));
+                            rows.stream().map(r -> r.change().keyNumber()).toArray(Integer[]::new)));
             s.setArray(
                     19,
                     texts(
@@ -455,37 +457,52 @@ class JdbcRecords implements Records {
                 (row, n) -> new Waiting(row.getString(1), row.getString(2)));
     }
 
+    // arrays of these very types go over the wire as bytes; as Object[] they would be spelled out and escaped
     private static Array texts(Connection connection, java.util.stream.Stream<String> values) throws SQLException {
-        return connection.createArrayOf("text", values.toArray());
+        return connection.createArrayOf("text", values.toArray(String[]::new));
     }
 
     private static Array longs(Connection connection, java.util.stream.Stream<Long> values) throws SQLException {
-        return connection.createArrayOf("bigint", values.toArray());
+        return connection.createArrayOf("bigint", values.toArray(Long[]::new));
     }
 
     private static Array booleans(Connection connection, java.util.stream.Stream<Boolean> values) throws SQLException {
-        return connection.createArrayOf("boolean", values.toArray());
+        return connection.createArrayOf("boolean", values.toArray(Boolean[]::new));
     }
 
     private static String json(JsonNode value) {
         return value == null ? null : Json.text(value);
     }
 
-    private static String fields(Golden golden) {
+    /** A moment and its text, each made once a batch: the fields of a record share few, and to parse one is dear. */
+    private static final class Moments {
+        private final Map<String, Instant> parsed = new HashMap<>();
+        private final Map<Instant, String> written = new HashMap<>();
+
+        Instant of(String text) {
+            return parsed.computeIfAbsent(text, Instant::parse);
+        }
+
+        String of(Instant moment) {
+            return written.computeIfAbsent(moment, Times::text);
+        }
+    }
+
+    private static String fields(Golden golden, Moments moments) {
         ObjectNode object = Json.MAPPER.createObjectNode();
         new TreeMap<>(golden.fields()).forEach((path, state) -> {
             ObjectNode field = object.putObject(path);
             field.set("v", state.value());
             field.put("n", state.version());
             field.put("s", state.system());
-            field.put("t", Times.text(state.time()));
+            field.put("t", moments.of(state.time()));
         });
         return Json.text(object);
     }
 
-    private static Map<String, FieldState> fields(String text) {
+    private static Map<String, FieldState> fields(byte[] stored, Moments moments) {
         Map<String, FieldState> fields = new HashMap<>();
-        Json.read(text).properties().forEach(entry -> {
+        Json.stored(stored).properties().forEach(entry -> {
             JsonNode field = entry.getValue();
             JsonNode value = field.get("v");
             fields.put(
@@ -494,7 +511,7 @@ class JdbcRecords implements Records {
                             value == null || value.isNull() ? null : value,
                             field.get("n").asLong(),
                             field.get("s").asText(),
-                            Instant.parse(field.get("t").asText())));
+                            moments.of(field.get("t").asText())));
         });
         return fields;
     }
@@ -538,8 +555,8 @@ class JdbcRecords implements Records {
     }
 
     private static Base base(ResultSet row) throws SQLException {
-        String text = row.getString("detail");
-        JsonNode detail = text == null ? Json.MAPPER.createObjectNode() : Json.read(text);
+        byte[] text = row.getBytes("detail");
+        JsonNode detail = text == null ? Json.MAPPER.createObjectNode() : Json.stored(text);
         Set<String> unusable = new HashSet<>();
         detail.path("unusable").forEach(name -> unusable.add(name.asText()));
         Map<String, List<JsonNode>> intents = new HashMap<>();
@@ -560,7 +577,7 @@ class JdbcRecords implements Records {
                 row.getString("system"),
                 row.getBoolean("known"),
                 row.getBoolean("present"),
-                map(Json.read(row.getString("held"))),
+                map(Json.stored(row.getBytes("held"))),
                 unusable,
                 row.getString("position"),
                 new Ticks(row.getLong("tick_began"), row.getLong("tick_ended")),

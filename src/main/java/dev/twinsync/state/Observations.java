@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -153,6 +154,8 @@ public class Observations {
     /** A new W3C trace context: one trace is one change on its way from one end to the others. */
     public static String trace() {
         ThreadLocalRandom random = ThreadLocalRandom.current();
-        return "00-%016x%016x-%016x-01".formatted(random.nextLong(), random.nextLong(), random.nextLong());
+        HexFormat hex = HexFormat.of();
+        return "00-" + hex.toHexDigits(random.nextLong()) + hex.toHexDigits(random.nextLong()) + '-'
+                + hex.toHexDigits(random.nextLong()) + "-01";
     }
 }
