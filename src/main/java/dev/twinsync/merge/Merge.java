@@ -233,7 +233,8 @@ public final class Merge {
                     system,
                     true,
                     observation.exists(),
-                    held,
+                    // the same map says that nothing in it has changed: the store need not write it again
+                    held.equals(base.held()) ? base.held() : held,
                     unusable,
                     observation.position(),
                     observation.ticks(),

@@ -56,7 +56,7 @@ class JdbcRecords implements Records {
             insert into base as b (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
               doubt_at, detail, seen, revision, due_since, waiting_for, refused, key_number, observed_at,
               due_version)
-            select ?, u.id, u.system, u.known, u.present, u.held::jsonb, u.position, u.tick_began, u.tick_ended, u.doubt,
+            select ?, u.id, u.system, u.known, u.present, coalesce(u.held, 'null')::jsonb, u.position, u.tick_began, u.tick_ended, u.doubt,
               u.doubt_at, u.detail::jsonb, u.seen, u.revision, case when u.due then clock_timestamp() end,
               string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.observed_at, u.judged
             from unnest(?::text[], ?::text[], ?::boolean[], ?::boolean[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
@@ -66,7 +66,8 @@ class JdbcRecords implements Records {
                 revision, due, waiting_for, refused, key_number, observed_at, judged)
             order by u.id, u.system
             on conflict (entity, id, system) do update set
-              known = excluded.known, present = excluded.present, held = excluded.held, position = excluded.position,
+              known = excluded.known, present = excluded.present, position = excluded.position,
+              held = case when jsonb_typeof(excluded.held) = 'null' then b.held else excluded.held end,
               tick_began = excluded.tick_began, tick_ended = excluded.tick_ended, doubt = excluded.doubt,
               doubt_at = excluded.doubt_at, detail = excluded.detail, seen = excluded.seen, revision = excluded.revision,
               -- what was judged by an older golden version can't say that nothing is owed any more
@@ -76,7 +77,7 @@ class JdbcRecords implements Records {
               waiting_for = excluded.waiting_for, refused = excluded.refused, key_number = excluded.key_number,
               observed_at = coalesce(excluded.observed_at, b.observed_at)
             where b.revision = excluded.revision - 1
-            returning b.id, b.system""";
+            returning b.id, b.system, jsonb_typeof(b.held) = 'object'""";
 
     private static final String MARK_OWED = """
             insert into base as b (entity, id, system, due_since, due_version)
@@ -288,9 +289,7 @@ class JdbcRecords implements Records {
             s.setArray(3, texts(connection, rows.stream().map(r -> r.base().system())));
             s.setArray(4, booleans(connection, rows.stream().map(r -> r.base().known())));
             s.setArray(5, booleans(connection, rows.stream().map(r -> r.base().exists())));
-            s.setArray(
-                    6,
-                    texts(connection, rows.stream().map(r -> Json.text(r.base().held()))));
+            s.setArray(6, texts(connection, rows.stream().map(r -> held(r.base()))));
             s.setArray(7, texts(connection, rows.stream().map(r -> r.base().position())));
             s.setArray(
                     8, longs(connection, rows.stream().map(r -> r.base().ticks().began())));
@@ -328,7 +327,10 @@ class JdbcRecords implements Records {
             s.setArray(20, longs(connection, rows.stream().map(Row::judged)));
             try (ResultSet result = s.executeQuery()) {
                 while (result.next()) {
-                    written.add(result.getString(1) + '\n' + result.getString(2));
+                    // a row that went away meanwhile can't keep what it held: fenced, and read again
+                    if (result.getBoolean(3)) {
+                        written.add(result.getString(1) + '\n' + result.getString(2));
+                    }
                 }
             }
         }
@@ -516,6 +518,18 @@ class JdbcRecords implements Records {
         return fields;
     }
 
+    /** What a row holds, as it was read: as long as a base has this very map, the row has it already. */
+    private static final class Stored extends HashMap<String, JsonNode> {
+        Stored(Map<String, JsonNode> values) {
+            super(values);
+        }
+    }
+
+    /** What to write of the values held; null where the row is to keep what it has. */
+    private static String held(Base base) {
+        return base.held() instanceof Stored ? null : Json.text(base.held());
+    }
+
     private static String detail(Base base) {
         if (base.unusable().isEmpty()
                 && base.intents().isEmpty()
@@ -577,7 +591,7 @@ class JdbcRecords implements Records {
                 row.getString("system"),
                 row.getBoolean("known"),
                 row.getBoolean("present"),
-                map(Json.stored(row.getBytes("held"))),
+                new Stored(map(Json.stored(row.getBytes("held")))),
                 unusable,
                 row.getString("position"),
                 new Ticks(row.getLong("tick_began"), row.getLong("tick_ended")),

@@ -44,6 +44,9 @@ public class MergeFlow {
 
     private static final Logger EVENTS = LoggerFactory.getLogger("dev.twinsync.events");
 
+    /** Records that are read, merged and written at a time: so few that their JSON does not crowd a small heap. */
+    private static final int SET = 250;
+
     private final Schemas schemas;
     private final Records records;
     private final Observations observations;
@@ -73,8 +76,15 @@ public class MergeFlow {
 
     private void batch(String entity, Exchange exchange) {
         Schema schema = schemas.of(entity);
+        List<Exchange> batch = Commits.batch(exchange);
+        for (int i = 0; i < batch.size(); i += SET) {
+            merge(schema, batch.subList(i, Math.min(batch.size(), i + SET)));
+        }
+    }
+
+    private void merge(Schema schema, List<Exchange> set) {
         Map<String, List<Stated>> byId = new LinkedHashMap<>();
-        for (Exchange record : Commits.batch(exchange)) {
+        for (Exchange record : set) {
             byte[] value = record.getMessage().getBody(byte[].class);
             try {
                 Stated stated = stated(schema, record, ObservationJson.read(value == null ? new byte[0] : value));
@@ -82,7 +92,7 @@ public class MergeFlow {
                         .add(stated);
             } catch (IllegalArgumentException e) {
                 // one record that is no observation holds up no other
-                reports.poison(entity, record, e);
+                reports.poison(schema.entity(), record, e);
             }
         }
         Map<String, List<Stated>> open = byId;
