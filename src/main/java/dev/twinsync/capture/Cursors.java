@@ -31,9 +31,9 @@ class Cursors {
      */
     boolean turn(String name, Consumer<Cursor> turn) {
         return Boolean.TRUE.equals(transaction.execute(status -> {
-            jdbc.execute("set local idle_in_transaction_session_timeout = '60s'");
-            Boolean ours = jdbc.queryForObject(
-                    "select pg_try_advisory_xact_lock(hashtextextended('twinsync/' || ?, 0))", Boolean.class, name);
+            Boolean ours = jdbc.queryForObject("""
+                    select pg_try_advisory_xact_lock(hashtextextended('twinsync/' || ?, 0))
+                      and set_config('idle_in_transaction_session_timeout', '60s', true) is not null""", Boolean.class, name);
             if (!Boolean.TRUE.equals(ours)) {
                 return false;
             }
