@@ -405,7 +405,7 @@ class JdbcRecords implements Records {
     private static void closeConflicts(Connection connection, String entity, List<Change> changes) throws SQLException {
         record Moved(String id, String path, long version) {}
         List<Moved> rows = changes.stream()
-                .filter(c -> c.golden() != null)
+                .filter(c -> c.golden() != null && c.readVersion() > 0)
                 .flatMap(c -> c.golden().fields().entrySet().stream()
                         .filter(field -> field.getValue().version() > c.readVersion())
                         .map(field -> new Moved(
