@@ -40,6 +40,9 @@ public final class Postgres implements AutoCloseable {
                 .setServerConfig("max_connections", "200")
                 .setServerConfig("max_prepared_transactions", "10")
                 .setServerConfig("shared_buffers", "256MB")
+                // or a bulk of changes makes a checkpoint every few seconds, and every page is logged whole again
+                .setServerConfig("max_wal_size", "4GB")
+                .setServerConfig("checkpoint_timeout", "15min")
                 .setServerConfig("listen_addresses", "127.0.0.1");
         if (port != 0) {
             builder.setPort(port);
