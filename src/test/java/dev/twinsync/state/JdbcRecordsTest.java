@@ -141,14 +141,28 @@ class JdbcRecordsTest {
         Map<String, JsonNode> values = Map.of("nickname", TextNode.valueOf("张三"));
         Base unknown = Base.unknown("app");
         Base holding = new Base(
-                "app", true, true, values, Set.of(), "1", new Ticks(1, 2), false, -1, Map.of(), Map.of(), Map.of(), null,
-                1, 0);
+                "app",
+                true,
+                true,
+                values,
+                Set.of(),
+                "1",
+                new Ticks(1, 2),
+                false,
+                -1,
+                Map.of(),
+                Map.of(),
+                Map.of(),
+                null,
+                1,
+                0);
         records.save("user", List.of(change(golden("keeps", 1, "张三"), 0, base(holding, false))));
 
         Base read = records.load("user", List.of("keeps")).get("keeps").bases().get("app");
         Change doubt = new Change("keeps", null, 1, List.of(base(read.doubted(9), true)), List.of(), List.of());
         assertThat(records.save("user", List.of(doubt))).isEmpty();
-        Base doubted = records.load("user", List.of("keeps")).get("keeps").bases().get("app");
+        Base doubted =
+                records.load("user", List.of("keeps")).get("keeps").bases().get("app");
         assertThat(doubted.doubt()).isTrue();
         assertThat(doubted.held()).isEqualTo(values);
 
