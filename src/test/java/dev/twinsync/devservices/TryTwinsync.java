@@ -88,7 +88,7 @@ public final class TryTwinsync {
         setting("SYNC_API_KEY_MINI", "mini-key");
         setting("SYNC_API_KEY_OPS", "ops-key");
         // admin / admin
-        setting("CONSOLE_USERS", "admin:admin:$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy");
+        setting("CONSOLE_USERS", "admin:admin:$2a$10$3PQeZAAtsuzV7LkyYGUD0OeachZ2T4PYhHsfGUIaH0jHm/mRI8kUO");
         setting("TWINSYNC_DEV", "true");
         SpringApplication application = new SpringApplication(Twinsync.class);
         application.setDefaultProperties(settings);
