@@ -8,6 +8,11 @@ import org.springframework.boot.autoconfigure.SpringBootApplication;
 public class Twinsync {
 
     public static void main(String[] args) {
-        SpringApplication.run(Twinsync.class, args);
+        try {
+            SpringApplication.run(Twinsync.class, args);
+        } catch (RuntimeException e) {
+            // StartFailures has said why; threads that were started already must not keep the process
+            System.exit(1);
+        }
     }
 }

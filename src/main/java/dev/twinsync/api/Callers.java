@@ -1,5 +1,6 @@
 package dev.twinsync.api;
 
+import dev.twinsync.InvalidSetting;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.security.MessageDigest;
@@ -13,6 +14,7 @@ import org.springframework.boot.context.properties.bind.Binder;
 import org.springframework.core.env.Environment;
 import org.springframework.security.core.userdetails.User;
 import org.springframework.security.core.userdetails.UserDetails;
+import org.springframework.security.crypto.bcrypt.BCryptPasswordEncoder;
 import org.springframework.stereotype.Component;
 
 /** Who may call: a key for each backend, a key for ops, and the people of the console. */
@@ -22,6 +24,8 @@ class Callers {
     static final String OPS = "ops";
 
     private static final List<String> KNOWN_TO_ALL = List.of("app-key", "mini-key", "ops-key", "mini-api-key");
+
+    private static final BCryptPasswordEncoder PASSWORD = new BCryptPasswordEncoder();
 
     private final Map<String, List<byte[]>> keys = new LinkedHashMap<>();
     private final List<UserDetails> people = new ArrayList<>();
@@ -55,6 +59,10 @@ class Callers {
                 throw new InvalidSetting(
                         "CONSOLE_USERS: write name:role:bcrypt,… with role viewer, operator or admin and the password's bcrypt");
             }
+            if (!dev && (PASSWORD.matches("admin", parts[2]) || PASSWORD.matches(parts[0], parts[2]))) {
+                throw new InvalidSetting("CONSOLE_USERS: the password of " + parts[0]
+                        + " is one that everybody tries first: choose another and write its bcrypt");
+            }
             people.add(User.withUsername(parts[0])
                     .password("{bcrypt}" + parts[2])
                     .roles(parts[1].toUpperCase(java.util.Locale.ROOT))
@@ -85,13 +93,6 @@ class Callers {
             return MessageDigest.getInstance("SHA-256").digest(key.getBytes(StandardCharsets.UTF_8));
         } catch (GeneralSecurityException e) {
             throw new IllegalStateException(e);
-        }
-    }
-
-    /** A setting that can't be used; the message is one line for whoever deploys. */
-    static class InvalidSetting extends RuntimeException {
-        InvalidSetting(String message) {
-            super(message);
         }
     }
 }

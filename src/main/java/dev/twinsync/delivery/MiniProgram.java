@@ -2,6 +2,7 @@ package dev.twinsync.delivery;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.InvalidSetting;
 import dev.twinsync.capture.Clocks;
 import dev.twinsync.flow.CallFailed;
 import dev.twinsync.record.Json;
@@ -36,10 +37,21 @@ public class MiniProgram {
             Clocks clocks) {
         this.key = key;
         this.clocks = clocks;
-        if (!secret.isBlank() && !secret.startsWith("whsec_")) {
-            throw new IllegalArgumentException("MINI_SIGNING_SECRET: write whsec_ and the secret in Base64");
+        this.secret = secret.isBlank() ? null : decoded(secret.strip());
+    }
+
+    private static byte[] decoded(String secret) {
+        try {
+            byte[] bytes = secret.startsWith("whsec_")
+                    ? Base64.getDecoder().decode(secret.substring("whsec_".length()))
+                    : new byte[0];
+            if (bytes.length >= 16) {
+                return bytes;
+            }
+        } catch (IllegalArgumentException e) {
+            // told below
         }
-        this.secret = secret.isBlank() ? null : Base64.getDecoder().decode(secret.substring("whsec_".length()));
+        throw new InvalidSetting("MINI_SIGNING_SECRET: write whsec_ and the secret in Base64, at least 16 bytes");
     }
 
     /** Turns mini_path, mini_query and the body into the request, with nothing else of the message. */

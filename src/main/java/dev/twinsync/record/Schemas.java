@@ -42,6 +42,10 @@ public class Schemas {
                     throw new InvalidSchema(file + ": entity: " + schema.entity() + " is declared twice");
                 }
             }
+            if (byEntity.isEmpty()) {
+                throw new InvalidSchema("ROUTES_DIR: the folder " + routes.toAbsolutePath()
+                        + " holds no <entity>.schema.yaml; name the folder that holds users/, orders/ and shared/");
+            }
         } catch (IOException e) {
             throw new InvalidSchema(routes + " can't be read: " + e.getMessage());
         }

@@ -2,6 +2,7 @@ package dev.twinsync.state;
 
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
+import dev.twinsync.InvalidSetting;
 import javax.sql.DataSource;
 import org.flywaydb.core.Flyway;
 import org.springframework.beans.factory.annotation.Qualifier;
@@ -28,6 +29,7 @@ class Databases {
             @Value("${twinsync.app.db.username}") String username,
             @Value("${twinsync.app.db.password}") String password,
             @Value("${twinsync.app.db.pool-size:8}") int size) {
+        check("app", url, username, password);
         return pool("app", url, username, password, size, "twinsync", null);
     }
 
@@ -48,7 +50,11 @@ class Databases {
             @Value("${twinsync.sync.db.url}") String url,
             @Value("${twinsync.sync.db.username}") String username,
             @Value("${twinsync.sync.db.password}") String password,
-            @Value("${twinsync.sync.db.pool-size:12}") int size) {
+            @Value("${twinsync.sync.db.pool-size:12}") int size,
+            @Value("${twinsync.app.db.url}") String appUrl,
+            @Value("${twinsync.app.db.username}") String appUsername) {
+        // where it is in the app's database, that is the setting to look at
+        check(url.equals(appUrl) && username.equals(appUsername) ? "app" : "sync", url, username, password);
         return pool("sync", url, username, password, size, STATE_SESSIONS, "sync");
     }
 
@@ -78,6 +84,27 @@ class Databases {
         return new JdbcTemplate(dataSource);
     }
 
+    /** Says which setting is wrong where the server can't be had; a pool would only say that it has no connection. */
+    private static void check(String name, String url, String username, String password) {
+        String settings = name.toUpperCase(java.util.Locale.ROOT) + "_DB_";
+        java.util.Properties properties = new java.util.Properties();
+        properties.setProperty("user", username);
+        properties.setProperty("password", password);
+        properties.setProperty("connectTimeout", "5");
+        properties.setProperty("loginTimeout", "10");
+        try (java.sql.Connection connection = java.sql.DriverManager.getConnection(url, properties)) {
+            connection.isValid(5);
+        } catch (java.sql.SQLException e) {
+            String state = e.getSQLState() == null ? "" : e.getSQLState();
+            String told = state.startsWith("28")
+                    ? settings + "USERNAME, " + settings + "PASSWORD: the server does not let them in"
+                    : state.equals("3D000")
+                            ? settings + "URL: the server has no such database"
+                            : settings + "URL: no PostgreSQL can be reached there";
+            throw new InvalidSetting(told + " (" + e.getMessage() + ")", e);
+        }
+    }
+
     private static HikariDataSource pool(
             String name, String url, String username, String password, int size, String session, String schema) {
         HikariConfig config = new HikariConfig();
@@ -99,6 +126,8 @@ class Databases {
         config.addDataSourceProperty("socketTimeout", "60");
         config.addDataSourceProperty("tcpKeepAlive", "true");
         config.addDataSourceProperty("prepareThreshold", "3");
+        // the server's detail quotes the row, and with it what is personal, into logs, letters and health
+        config.addDataSourceProperty("logServerErrorDetail", "false");
         return new HikariDataSource(config);
     }
 }

@@ -1,6 +1,7 @@
 package dev.twinsync.state;
 
 import dev.twinsync.flow.KafkaClients;
+import dev.twinsync.InvalidSetting;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import java.util.HashMap;
@@ -63,9 +64,13 @@ class TopicsAtStart implements CamelContextConfiguration {
                     throw e;
                 }
             }
+        } catch (org.apache.kafka.common.KafkaException e) {
+            Throwable root = e.getCause() == null ? e : e.getCause();
+            throw new InvalidSetting(
+                    "KAFKA_BROKERS, KAFKA_CLIENT_*: no client can be made of them: " + root.getMessage(), e);
         } catch (ExecutionException | TimeoutException e) {
-            throw new IllegalStateException(
-                    "Kafka at KAFKA_BROKERS=" + clients.brokers() + " can't be asked for its topics: "
+            throw new InvalidSetting(
+                    "KAFKA_BROKERS: Kafka at " + clients.brokers() + " can't be asked for its topics: "
                             + (e.getCause() == null
                                     ? "no answer in 20 s"
                                     : e.getCause().getMessage()),

@@ -93,7 +93,12 @@ public final class TryTwinsync {
         SpringApplication application = new SpringApplication(Twinsync.class);
         application.setDefaultProperties(settings);
         application.setLogStartupInfo(false);
-        application.run(args);
+        try {
+            application.run(args);
+        } catch (RuntimeException e) {
+            // it has said why itself
+            System.exit(1);
+        }
         if (!"off".equalsIgnoreCase(environment.getOrDefault("DEMO_TRAFFIC", "on")) && (ownApp || ownMini)) {
             started.push(new Traffic(app, mini));
         }
