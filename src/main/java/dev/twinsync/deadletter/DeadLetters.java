@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.flow.Commits;
 import dev.twinsync.merge.Merge;
 import dev.twinsync.merge.Observation;
+import dev.twinsync.operations.SyncMetrics;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
@@ -42,18 +43,26 @@ import org.springframework.transaction.support.TransactionTemplate;
 public class DeadLetters {
 
     private static final Logger LOG = LoggerFactory.getLogger(DeadLetters.class);
+    private static final Logger EVENTS = LoggerFactory.getLogger("dev.twinsync.events");
     private static final String LETTER = "sync-letter";
 
     private final JdbcTemplate jdbc;
     private final TransactionTemplate transaction;
     private final Observations observations;
     private final Schemas schemas;
+    private final SyncMetrics metrics;
 
-    DeadLetters(JdbcTemplate jdbc, TransactionTemplate transaction, Observations observations, Schemas schemas) {
+    DeadLetters(
+            JdbcTemplate jdbc,
+            TransactionTemplate transaction,
+            Observations observations,
+            Schemas schemas,
+            SyncMetrics metrics) {
         this.jdbc = jdbc;
         this.transaction = transaction;
         this.observations = observations;
         this.schemas = schemas;
+        this.metrics = metrics;
     }
 
     /** Sends letters to their topics; when it returns, Kafka has them all. */
@@ -70,19 +79,31 @@ public class DeadLetters {
             message.setHeader("sync-failure-group", letter.group());
             message.setHeader(LETTER, Json.text(letter.json()));
             messages.add(message);
-            LOG.warn(
-                    "dead letter entity={} id={} system={} slot={} version={} step={} error={} code={} status={}",
-                    letter.entity(),
-                    letter.id(),
-                    letter.system(),
-                    letter.slot(),
-                    letter.version(),
-                    letter.route(),
-                    letter.errorClass(),
-                    letter.code(),
-                    letter.status());
         }
         observations.send(messages);
+        letters.forEach(this::report);
+    }
+
+    private void report(Letter letter) {
+        String error = letter.code() != null && letter.code().matches("[\\w.-]{1,16}")
+                ? letter.code()
+                : letter.errorClass().substring(letter.errorClass().lastIndexOf('.') + 1);
+        boolean known = schemas.has(letter.entity());
+        String system =
+                known && schemas.of(letter.entity()).systems().contains(letter.system()) ? letter.system() : "other";
+        metrics.deadLettered(known ? letter.entity() : "other", system, letter.route(), error);
+        EVENTS.warn(
+                "dead_letter entity={} id={} system={} slot={} version={} route={} error={} status={} trace={}",
+                letter.entity(),
+                // a key that could be no id is told without what would break the line
+                letter.id().replaceAll("\\p{Cntrl}", "?"),
+                letter.system(),
+                letter.slot(),
+                letter.version(),
+                letter.route(),
+                error,
+                letter.status(),
+                Observations.traceId(letter.headers().get("traceparent")));
     }
 
     /** The last resort of every flow: its message, or each message of its batch, becomes a letter. */
@@ -305,7 +326,15 @@ public class DeadLetters {
                         Instant.now(),
                         Topics.observed(entity),
                         dev.twinsync.merge.ObservationJson.write(o),
-                        Map.of("ce_id", o.eventId(), "ce_source", o.system(), "ce_subject", o.id()),
+                        Map.of(
+                                "ce_id",
+                                o.eventId(),
+                                "ce_source",
+                                o.system(),
+                                "ce_subject",
+                                o.id(),
+                                "traceparent",
+                                o.traceparent() == null ? "" : o.traceparent()),
                         null,
                         null));
             }

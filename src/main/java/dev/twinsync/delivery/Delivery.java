@@ -438,7 +438,6 @@ public class Delivery {
 
     private void keep(String system, Schema schema, List<Letter> letters) {
         deadLetters.send(letters);
-        letters.forEach(l -> metrics.deadLettered(l.entity(), l.system(), l.route(), String.valueOf(l.code())));
         metrics.delivery("refused", schema.entity(), system, letters.size());
     }
 

@@ -6,14 +6,21 @@ import dev.twinsync.merge.Observation;
 import dev.twinsync.operations.SyncMetrics;
 import dev.twinsync.record.Schemas;
 import dev.twinsync.state.MergeReports;
+import dev.twinsync.state.Observations;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Locale;
 import org.apache.camel.Exchange;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.springframework.stereotype.Component;
 
 /** Tells metrics and dead letters what the merge found. */
 @Component
 class Reports implements MergeReports {
+
+    private static final Logger EVENTS = LoggerFactory.getLogger("dev.twinsync.events");
 
     private final SyncMetrics metrics;
     private final DeadLetters deadLetters;
@@ -28,8 +35,21 @@ class Reports implements MergeReports {
     @Override
     public void merged(String entity, Observation observation, Merge.Result result) {
         metrics.observed(entity, observation.system(), result.outcome().name().toLowerCase(Locale.ROOT));
-        result.conflicts()
-                .forEach(c -> metrics.conflicted(entity, c.rule().name().toLowerCase(Locale.ROOT)));
+        metrics.merged(entity, observation.system(), Duration.between(observation.observedAt(), Instant.now()));
+        result.conflicts().forEach(c -> {
+            String rule = c.rule().name().toLowerCase(Locale.ROOT);
+            metrics.conflicted(entity, rule);
+            EVENTS.info(
+                    "conflict entity={} id={} system={} field={} rule={} winner={} version={} trace={}",
+                    entity,
+                    observation.id(),
+                    c.system(),
+                    c.path(),
+                    rule,
+                    c.winner(),
+                    result.golden().version(),
+                    Observations.traceId(observation.traceparent()));
+        });
     }
 
     @Override

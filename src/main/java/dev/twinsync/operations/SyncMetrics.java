@@ -26,6 +26,15 @@ public class SyncMetrics {
         registry.counter("sync_" + outcome, tags).increment();
     }
 
+    /** From when an observation was made to when it is merged. */
+    public void merged(String entity, String system, Duration duration) {
+        Timer.builder("sync_observe_to_merge")
+                .description("from when an observation was made to when it is merged")
+                .tags("entity", entity, "system", system)
+                .register(registry)
+                .record(duration.isNegative() ? Duration.ZERO : duration);
+    }
+
     public void conflicted(String entity, String rule) {
         registry.counter("sync_conflicted", "entity", entity, "rule", rule).increment();
     }
@@ -61,6 +70,7 @@ public class SyncMetrics {
                 .register(registry);
     }
 
+    /** @param error a class or a code: text that names a record is no label */
     public void deadLettered(String entity, String system, String route, String error) {
         registry.counter("sync_dead_letters", "entity", entity, "system", system, "route", route, "error", error)
                 .increment();

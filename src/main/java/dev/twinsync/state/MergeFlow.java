@@ -372,12 +372,8 @@ public class MergeFlow {
                         o.id(),
                         o.system(),
                         result.golden().version(),
-                        trace(o.traceparent()));
+                        Observations.traceId(o.traceparent()));
             }
         }
-    }
-
-    static String trace(String traceparent) {
-        return traceparent == null || traceparent.length() < 35 ? "-" : traceparent.substring(3, 35);
     }
 }

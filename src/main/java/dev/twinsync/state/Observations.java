@@ -158,4 +158,9 @@ public class Observations {
         return "00-" + hex.toHexDigits(random.nextLong()) + hex.toHexDigits(random.nextLong()) + '-'
                 + hex.toHexDigits(random.nextLong()) + "-01";
     }
+
+    /** The trace's id, for log lines; {@code -} where there is none. */
+    public static String traceId(String traceparent) {
+        return traceparent == null || traceparent.length() < 35 ? "-" : traceparent.substring(3, 35);
+    }
 }

@@ -1,0 +1,145 @@
+package dev.twinsync.operations;
+
+import dev.twinsync.capture.Capture;
+import dev.twinsync.record.Schema;
+import dev.twinsync.record.Schemas;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.camel.CamelContext;
+import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.stereotype.Component;
+
+/**
+ * What Twinsync's own tables say of its work: what is due for how long, what letters are open, where polls stand, what
+ * is held back. Asked for with a few set queries every few seconds, and shared by health and metrics. It is the same
+ * on every instance.
+ */
+@Component
+class State {
+
+    /** Counting ends here, so that a backlog of any size costs the same; it means "at least so many". */
+    static final int MOST_COUNTED = 100_000;
+
+    /** What was refused and is unchanged since, or waits for a field, is due but is no lag: it has its own numbers. */
+    private static final String BACKLOG = """
+            select s.entity, s.system,
+              extract(epoch from clock_timestamp() - oldest.due_since) as lag,
+              counted.due, counted.waiting
+            from unnest(?::text[], ?::text[]) as s (entity, system)
+            left join lateral (
+              select b.due_since from base b
+              where b.entity = s.entity and b.system = s.system and b.due_since is not null and b.waiting_for is null
+                and not exists (select from golden g where g.entity = b.entity and g.id = b.id and g.version = b.refused)
+              order by b.due_since limit 1) oldest on true
+            cross join lateral (
+              select count(*) as due, count(b.waiting_for) as waiting
+              from (select waiting_for from base
+                    where entity = s.entity and system = s.system and due_since is not null
+                    order by due_since limit ?) b) counted""";
+
+    private static final String LETTERS = """
+            select entity, system, count(*) as open, extract(epoch from clock_timestamp() - min(first_failed_at)) as oldest
+            from dead_letter where state in ('open', 'retrying') group by entity, system""";
+
+    private static final String CURSORS = """
+            select name, extract(epoch from clock_timestamp() - (value ->> 'at')::timestamptz) as age
+            from cursor where name like 'poll-%' and value ->> 'at' is not null""";
+
+    /**
+     * @param lag age of the oldest change that is not delivered and could be; zero where there is none
+     * @param due records of which something is due, those that wait or were refused included
+     */
+    record Backlog(String entity, String system, Duration lag, long due, long waiting) {}
+
+    record Letters(String entity, String system, long open, Duration oldest) {}
+
+    /**
+     * @param cursors how far behind the clock each poll's cursor is, by the poll's name
+     * @param brakes what each sweep holds back, by the sweep's name
+     */
+    record Seen(
+            List<Backlog> backlog, List<Letters> letters, Map<String, Duration> cursors, Map<String, String> brakes) {}
+
+    private final JdbcTemplate jdbc;
+    private final Schemas schemas;
+    private final Capture capture;
+    private final CamelContext camel;
+
+    State(JdbcTemplate jdbc, Schemas schemas, Capture capture, CamelContext camel) {
+        this.jdbc = jdbc;
+        this.schemas = schemas;
+        this.capture = capture;
+        this.camel = camel;
+    }
+
+    Seen look() {
+        return new Seen(backlog(), letters(), cursors(), brakes());
+    }
+
+    private List<Backlog> backlog() {
+        List<String> entities = new ArrayList<>();
+        List<String> systems = new ArrayList<>();
+        for (Schema schema : schemas.all()) {
+            for (String system : schema.systems()) {
+                entities.add(schema.entity());
+                systems.add(system);
+            }
+        }
+        return jdbc.query(
+                connection -> {
+                    var statement = connection.prepareStatement(BACKLOG);
+                    statement.setArray(1, connection.createArrayOf("text", entities.toArray()));
+                    statement.setArray(2, connection.createArrayOf("text", systems.toArray()));
+                    statement.setInt(3, MOST_COUNTED);
+                    return statement;
+                },
+                (row, n) -> new Backlog(
+                        row.getString("entity"),
+                        row.getString("system"),
+                        seconds(row.getDouble("lag")),
+                        row.getLong("due"),
+                        row.getLong("waiting")));
+    }
+
+    private List<Letters> letters() {
+        return jdbc.query(
+                LETTERS,
+                (row, n) -> new Letters(
+                        row.getString("entity"),
+                        row.getString("system"),
+                        row.getLong("open"),
+                        seconds(row.getDouble("oldest"))));
+    }
+
+    private Map<String, Duration> cursors() {
+        Map<String, Duration> ages = new LinkedHashMap<>();
+        jdbc.query(CURSORS, row -> {
+            ages.put(row.getString("name"), seconds(row.getDouble("age")));
+        });
+        return ages;
+    }
+
+    private Map<String, String> brakes() {
+        Map<String, String> brakes = new LinkedHashMap<>();
+        for (Schema schema : schemas.all()) {
+            for (String system : schema.systems()) {
+                String sweep = "sweep-" + system + '-' + schema.plural();
+                if (camel.getRoute(sweep) != null) {
+                    capture.brake(system, schema.entity())
+                            .ifPresent(told -> brakes.put(
+                                    sweep,
+                                    told + "; if they are meant, POST /sweeps/" + system + '/' + schema.plural()
+                                            + "/release lets them through"));
+                }
+            }
+        }
+        return brakes;
+    }
+
+    private static Duration seconds(double seconds) {
+        return Duration.ofMillis(Math.max(0, Math.round(seconds * 1000)));
+    }
+}

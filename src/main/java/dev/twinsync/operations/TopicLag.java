@@ -1,0 +1,153 @@
+package dev.twinsync.operations;
+
+import dev.twinsync.record.Schema;
+import dev.twinsync.record.Schemas;
+import dev.twinsync.state.KafkaClients;
+import dev.twinsync.state.Topics;
+import jakarta.annotation.PreDestroy;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsSpec;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.springframework.stereotype.Component;
+
+/**
+ * How far each group of consumers is behind its topics, in records and in time. The time is that since when the end of
+ * a partition was first seen to be where the group is now: exact to the interval of looking, and what was behind before
+ * this instance started counts from its start.
+ */
+@Component
+class TopicLag {
+
+    private static final int REMEMBERED = 2_000;
+    private static final int SECONDS = 5;
+
+    /** @param lag age of the oldest record that the group has not worked, zero where it has all */
+    record Behind(long records, Duration lag) {}
+
+    /** @param brokers of the cluster that are there */
+    record Seen(int brokers, Map<String, Behind> groups) {}
+
+    private record End(Instant at, long offset) {}
+
+    private final Schemas schemas;
+    private final KafkaClients clients;
+    private final Map<String, Deque<End>> ends = new HashMap<>();
+    private Admin admin;
+
+    TopicLag(Schemas schemas, KafkaClients clients) {
+        this.schemas = schemas;
+        this.clients = clients;
+    }
+
+    /** Asks Kafka; gives up after some seconds. */
+    synchronized Seen look() throws Exception {
+        if (admin == null) {
+            admin = Admin.create(clients.properties());
+        }
+        int brokers =
+                admin.describeCluster().nodes().get(SECONDS, TimeUnit.SECONDS).size();
+        Map<String, List<String>> groups = groups();
+        Map<String, Integer> partitions = new HashMap<>();
+        admin.describeTopics(groups.values().stream().flatMap(List::stream).collect(Collectors.toSet()))
+                .allTopicNames()
+                .get(SECONDS, TimeUnit.SECONDS)
+                .forEach(
+                        (topic, told) -> partitions.put(topic, told.partitions().size()));
+        Map<TopicPartition, Long> ended = offsets(partitions, OffsetSpec.latest());
+        Map<TopicPartition, Long> starts = offsets(partitions, OffsetSpec.earliest());
+        Map<String, ListConsumerGroupOffsetsSpec> all = new HashMap<>();
+        groups.keySet().forEach(group -> all.put(group, new ListConsumerGroupOffsetsSpec()));
+        Map<String, Map<TopicPartition, OffsetAndMetadata>> committed =
+                admin.listConsumerGroupOffsets(all).all().get(SECONDS, TimeUnit.SECONDS);
+        Instant now = Instant.now();
+        Map<String, Behind> behind = new LinkedHashMap<>();
+        groups.forEach((group, topics) -> {
+            long records = 0;
+            Duration lag = Duration.ZERO;
+            for (Map.Entry<TopicPartition, Long> end : ended.entrySet()) {
+                if (topics.contains(end.getKey().topic())) {
+                    OffsetAndMetadata commit = committed.get(group).get(end.getKey());
+                    long done = commit == null ? starts.get(end.getKey()) : commit.offset();
+                    records += Math.max(0, end.getValue() - done);
+                    Duration age = age(group + '/' + end.getKey(), end.getValue(), done, now);
+                    lag = age.compareTo(lag) > 0 ? age : lag;
+                }
+            }
+            behind.put(group, new Behind(records, lag));
+        });
+        return new Seen(brokers, behind);
+    }
+
+    private Map<TopicPartition, Long> offsets(Map<String, Integer> partitions, OffsetSpec spec) throws Exception {
+        Map<TopicPartition, OffsetSpec> asked = new HashMap<>();
+        partitions.forEach((topic, count) -> {
+            for (int i = 0; i < count; i++) {
+                asked.put(new TopicPartition(topic, i), spec);
+            }
+        });
+        Map<TopicPartition, Long> offsets = new HashMap<>();
+        admin.listOffsets(asked)
+                .all()
+                .get(SECONDS, TimeUnit.SECONDS)
+                .forEach((partition, told) -> offsets.put(partition, told.offset()));
+        return offsets;
+    }
+
+    /** Each group of the flows, and the topics that it consumes. */
+    private Map<String, List<String>> groups() {
+        Map<String, List<String>> groups = new LinkedHashMap<>();
+        List<String> letters = new ArrayList<>();
+        for (Schema schema : schemas.all()) {
+            String observed = Topics.observed(schema.entity());
+            String changed = Topics.changed(schema.entity());
+            groups.put("merge-" + schema.entity(), List.of(observed));
+            schema.systems()
+                    .forEach(system -> groups.put("deliver-" + system + '-' + schema.entity(), List.of(changed)));
+            letters.add(Topics.deadLetters(observed));
+            letters.add(Topics.deadLetters(changed));
+        }
+        groups.put("store-dead-letters", letters);
+        return groups;
+    }
+
+    private Duration age(String partition, long end, long done, Instant now) {
+        Deque<End> seen = ends.computeIfAbsent(partition, name -> new ArrayDeque<>());
+        if (seen.isEmpty() || seen.peekLast().offset() != end) {
+            seen.addLast(new End(now, end));
+        }
+        if (seen.size() > REMEMBERED) {
+            // the newest but one goes: the oldest says how late it is
+            End last = seen.removeLast();
+            seen.removeLast();
+            seen.addLast(last);
+        }
+        while (!seen.isEmpty() && seen.peekFirst().offset() <= done) {
+            seen.removeFirst();
+        }
+        return seen.isEmpty()
+                ? Duration.ZERO
+                : Duration.between(seen.peekFirst().at(), now);
+    }
+
+    @PreDestroy
+    void close() {
+        // not waited for: a look under way may hang as long as Kafka does
+        Admin open = admin;
+        if (open != null) {
+            open.close(Duration.ofSeconds(1));
+        }
+    }
+}
