@@ -40,8 +40,6 @@ class Problems extends ResponseEntityExceptionHandler {
 
     @ExceptionHandler(Exception.class)
     ResponseEntity<ProblemDetail> unforeseen(Exception e) {
-        // the log has the cause; the caller learns nothing of the inside
-        LOG.error("a call failed", e);
         boolean away = false;
         for (Throwable at = e; at != null; at = at.getCause() == at ? null : at.getCause()) {
             away |= at instanceof org.apache.kafka.common.KafkaException
@@ -49,6 +47,12 @@ class Problems extends ResponseEntityExceptionHandler {
                     || at instanceof org.springframework.dao.DataAccessResourceFailureException
                     || at instanceof org.springframework.transaction.CannotCreateTransactionException
                     || at instanceof java.sql.SQLTransientConnectionException;
+        }
+        // the log has the cause; the caller learns nothing of the inside
+        if (away) {
+            LOG.warn("a call was put off: {}", e.toString());
+        } else {
+            LOG.error("a call failed", e);
         }
         HttpStatus status = away ? HttpStatus.SERVICE_UNAVAILABLE : HttpStatus.INTERNAL_SERVER_ERROR;
         return answer(

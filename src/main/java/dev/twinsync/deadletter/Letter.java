@@ -3,6 +3,7 @@ package dev.twinsync.deadletter;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.record.Json;
+import dev.twinsync.record.Masking;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.Map;
@@ -38,6 +39,11 @@ public record Letter(
         Map<String, String> headers,
         JsonNode request,
         JsonNode systems) {
+
+    public Letter {
+        // a neighbour's own words may quote the record
+        text = Masking.inText(text);
+    }
 
     /** Letters of one cause: the error and where it arose, with ids and digits folded. */
     String group() {

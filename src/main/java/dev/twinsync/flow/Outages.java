@@ -1,5 +1,6 @@
 package dev.twinsync.flow;
 
+import dev.twinsync.record.Masking;
 import io.github.resilience4j.circuitbreaker.CircuitBreaker;
 import io.github.resilience4j.circuitbreaker.CircuitBreaker.State;
 import io.github.resilience4j.circuitbreaker.CircuitBreakerConfig;
@@ -82,7 +83,10 @@ public class Outages {
         while (root.getCause() != null && root.getCause() != root) {
             root = root.getCause();
         }
-        String told = root.getClass().getSimpleName() + ": " + root.getMessage();
+        String what = root instanceof CallFailed call && call.status() > 0
+                ? "HTTP " + call.status()
+                : root.getClass().getSimpleName();
+        String told = what + ": " + Masking.inText(root.getMessage());
         if (outages.putIfAbsent(flows, new Outage(Instant.now(), told)) == null) {
             LOG.warn("{}* wait: {}", flows, told);
         }

@@ -2,6 +2,7 @@ package dev.twinsync.operations;
 
 import dev.twinsync.capture.Capture;
 import dev.twinsync.delivery.Outages;
+import dev.twinsync.record.Masking;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -86,7 +87,7 @@ class FlowHealth implements CompositeHealthContributor {
         }
         String trouble = capture.troubles().get(id);
         if (trouble != null) {
-            return Health.down().withDetail("cause", trouble).build();
+            return Health.down().withDetail("cause", Masking.inText(trouble)).build();
         }
         return route.getEndpoint() instanceof TimerEndpoint timer
                 ? turn(route, timer)

@@ -63,7 +63,7 @@ class Housekeeping {
     }
 
     @Scheduled(
-            initialDelayString = "${twinsync.housekeeping.interval}",
+            initialDelay = 60_000, // an instance that is restarted often must come to it all the same
             fixedDelayString = "${twinsync.housekeeping.interval}")
     void run() {
         try {

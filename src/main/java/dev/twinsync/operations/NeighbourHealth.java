@@ -3,6 +3,7 @@ package dev.twinsync.operations;
 import dev.twinsync.capture.Capture;
 import dev.twinsync.capture.Clocks;
 import dev.twinsync.delivery.Outages;
+import dev.twinsync.record.Masking;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import java.time.Duration;
@@ -75,7 +76,7 @@ class NeighbourHealth {
         for (Map.Entry<String, String> trouble : capture.troubles().entrySet()) {
             if (!ours && trouble.getKey().matches("(poll|sweep)-" + system + "-.*")) {
                 return Health.down()
-                        .withDetail("cause", trouble.getKey() + ": " + trouble.getValue())
+                        .withDetail("cause", trouble.getKey() + ": " + Masking.inText(trouble.getValue()))
                         .build();
             }
         }

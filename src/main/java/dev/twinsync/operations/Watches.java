@@ -5,6 +5,7 @@ import java.sql.Connection;
 import java.sql.Statement;
 import java.time.Duration;
 import javax.sql.DataSource;
+import org.springframework.beans.factory.annotation.Autowired;
 import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.beans.factory.annotation.Value;
 import org.springframework.stereotype.Component;
@@ -17,6 +18,7 @@ class Watches {
     final Watch<State.Seen> state;
     final Watch<TopicLag.Seen> kafka;
 
+    @Autowired
     Watches(
             @Qualifier("appPool") DataSource app,
             State state,
@@ -26,6 +28,12 @@ class Watches {
         appDatabase = new Watch<>("the app's database", interval, stale, () -> answers(app));
         this.state = new Watch<>("the sync database", interval, stale, state::look);
         kafka = new Watch<>("Kafka", interval, stale, topics::look);
+    }
+
+    Watches(Watch<Boolean> appDatabase, Watch<State.Seen> state, Watch<TopicLag.Seen> kafka) {
+        this.appDatabase = appDatabase;
+        this.state = state;
+        this.kafka = kafka;
     }
 
     private static boolean answers(DataSource database) throws Exception {

@@ -2,9 +2,12 @@ package dev.twinsync.record;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.TextNode;
+import java.util.regex.Pattern;
 
 /** Hides personal values from whoever has not asked for them. */
 public final class Masking {
+
+    private static final Pattern PHONE = Pattern.compile("(?<![\\d.])\\+?(?:86)?1[3-9]\\d{9}(?!\\d)");
 
     private Masking() {}
 
@@ -21,5 +24,10 @@ public final class Masking {
             return text.substring(0, text.length() - 8) + "****" + text.substring(text.length() - 4);
         }
         return text.length() < 8 ? "****" : text.substring(0, 2) + "****" + text.substring(text.length() - 2);
+    }
+
+    /** Text that somebody else wrote, such as an error, with the phone numbers in it hidden. */
+    public static String inText(String text) {
+        return text == null ? null : PHONE.matcher(text).replaceAll(found -> mask(found.group()));
     }
 }
