@@ -5,7 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.flow.Commits;
 import dev.twinsync.merge.Merge;
 import dev.twinsync.merge.Observation;
-import dev.twinsync.operations.SyncMetrics;
+import dev.twinsync.metrics.SyncMetrics;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;

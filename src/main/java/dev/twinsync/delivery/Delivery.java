@@ -13,7 +13,7 @@ import dev.twinsync.merge.Base;
 import dev.twinsync.merge.Due;
 import dev.twinsync.merge.Golden;
 import dev.twinsync.merge.Writes;
-import dev.twinsync.operations.SyncMetrics;
+import dev.twinsync.metrics.SyncMetrics;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;

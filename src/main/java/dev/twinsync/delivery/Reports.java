@@ -3,7 +3,7 @@ package dev.twinsync.delivery;
 import dev.twinsync.deadletter.DeadLetters;
 import dev.twinsync.merge.Merge;
 import dev.twinsync.merge.Observation;
-import dev.twinsync.operations.SyncMetrics;
+import dev.twinsync.metrics.SyncMetrics;
 import dev.twinsync.record.Schemas;
 import dev.twinsync.state.MergeReports;
 import dev.twinsync.state.Observations;

@@ -1,2 +1,2 @@
-/** What ops see: metrics, health and housekeeping. */
+/** What ops see and what keeps the house: health, the present state as gauges, and housekeeping. */
 package dev.twinsync.operations;

@@ -1,4 +1,4 @@
-package dev.twinsync.operations;
+package dev.twinsync.metrics;
 
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Tags;
