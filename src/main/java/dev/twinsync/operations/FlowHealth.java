@@ -1,7 +1,7 @@
 package dev.twinsync.operations;
 
 import dev.twinsync.capture.Capture;
-import dev.twinsync.delivery.Outages;
+import dev.twinsync.flow.Outages;
 import dev.twinsync.record.Masking;
 import java.time.Duration;
 import java.time.Instant;

@@ -2,7 +2,7 @@ package dev.twinsync.operations;
 
 import dev.twinsync.capture.Capture;
 import dev.twinsync.capture.Clocks;
-import dev.twinsync.delivery.Outages;
+import dev.twinsync.flow.Outages;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import io.micrometer.core.instrument.Gauge;
@@ -78,11 +78,7 @@ class Gauges {
         letters(Tags.of("entity", OTHER, "system", OTHER), this::other);
         group("store-dead-letters");
         systems.forEach(system -> {
-            gauge(
-                    "sync_breaker_open",
-                    "1 while deliveries to the system wait for it",
-                    Tags.of("system", system),
-                    () -> outages.outages().containsKey("deliver-" + system + '-') ? 1 : 0);
+            breaker(system, "deliver-" + system + '-');
             gauge(
                     "sync_clock_offset_seconds",
                     "how far the system's clock is ahead of ours",
@@ -91,7 +87,16 @@ class Gauges {
                             ? seconds(clocks.offsets().get(system))
                             : Double.NaN);
         });
+        breaker("sync", "merge-");
         polls();
+    }
+
+    private void breaker(String endpoint, String flows) {
+        gauge(
+                "sync_breaker_open",
+                "1 while flows wait for the endpoint",
+                Tags.of("endpoint", endpoint),
+                () -> outages.outages().containsKey(flows) ? 1 : 0);
     }
 
     private void polls() {

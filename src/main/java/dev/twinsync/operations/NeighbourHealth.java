@@ -2,7 +2,7 @@ package dev.twinsync.operations;
 
 import dev.twinsync.capture.Capture;
 import dev.twinsync.capture.Clocks;
-import dev.twinsync.delivery.Outages;
+import dev.twinsync.flow.Outages;
 import dev.twinsync.record.Masking;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;

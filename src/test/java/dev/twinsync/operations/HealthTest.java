@@ -119,7 +119,7 @@ class HealthTest {
             assertThat(caller.get(null, "/actuator/health/readiness").statusCode())
                     .isEqualTo(200);
             assertThat(caller.get("ops-key", "/actuator/prometheus").body())
-                    .containsPattern("sync_breaker_open\\{.*system=\"mini\".*} 1\\.0");
+                    .containsPattern("sync_breaker_open\\{.*endpoint=\"mini\".*} 1\\.0");
         } finally {
             mini.always(null);
         }
@@ -129,7 +129,7 @@ class HealthTest {
             assertThat(status("flows", "poll-mini-users")).isEqualTo("UP");
         });
         soon(() -> assertThat(caller.get("ops-key", "/actuator/prometheus").body())
-                .containsPattern("sync_breaker_open\\{.*system=\"mini\".*} 0\\.0"));
+                .containsPattern("sync_breaker_open\\{.*endpoint=\"mini\".*} 0\\.0"));
     }
 
     @Test

@@ -7,7 +7,7 @@ import dev.twinsync.capture.Capture;
 import dev.twinsync.devservices.Caller;
 import dev.twinsync.devservices.Neighbours;
 import dev.twinsync.record.Schemas;
-import dev.twinsync.state.KafkaClients;
+import dev.twinsync.flow.KafkaClients;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Duration;
 import java.util.Map;
