@@ -1,8 +1,8 @@
 package dev.twinsync.operations;
 
+import dev.twinsync.flow.KafkaClients;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
-import dev.twinsync.flow.KafkaClients;
 import dev.twinsync.state.Topics;
 import jakarta.annotation.PreDestroy;
 import java.time.Duration;

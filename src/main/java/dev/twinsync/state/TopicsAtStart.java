@@ -1,7 +1,7 @@
 package dev.twinsync.state;
 
-import dev.twinsync.flow.KafkaClients;
 import dev.twinsync.InvalidSetting;
+import dev.twinsync.flow.KafkaClients;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import java.util.HashMap;

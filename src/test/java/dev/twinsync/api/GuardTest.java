@@ -33,11 +33,11 @@ class GuardTest {
     }
 
     private static void arrives(String id, String nickname) {
-        await().atMost(Duration.ofSeconds(20)).ignoreExceptions().untilAsserted(() -> assertThat(caller.json(
-                                "ops-key", "/users/" + id)
-                        .path("data")
-                        .path("nickname")
-                        .asText())
+        await().atMost(Duration.ofSeconds(20)).ignoreExceptions().untilAsserted(() -> assertThat(
+                        caller.json("ops-key", "/users/" + id)
+                                .path("data")
+                                .path("nickname")
+                                .asText())
                 .isEqualTo(nickname));
     }
 
@@ -86,16 +86,20 @@ class GuardTest {
         String deep = "{\"a\":".repeat(40) + "1" + "}".repeat(40);
         assertThat(push(user("guard-deep", deep))).isEqualTo(400);
         assertThat(push("[".repeat(100_000))).isEqualTo(400);
-        assertThat(push(user("guard-number", "{\"nickname\":" + "9".repeat(200) + "}"))).isEqualTo(400);
+        assertThat(push(user("guard-number", "{\"nickname\":" + "9".repeat(200) + "}")))
+                .isEqualTo(400);
         assertThat(push(user("guard-name", "{\"" + "n".repeat(300) + "\":1}"))).isEqualTo(400);
-        assertThat(push(user("guard-big", "{\"nickname\":\"" + "x".repeat(1_100_000) + "\"}"))).isEqualTo(413);
-        assertThat(push(user("guard-twice", "{\"nickname\":\"a\",\"nickname\":\"b\"}"))).isEqualTo(400);
+        assertThat(push(user("guard-big", "{\"nickname\":\"" + "x".repeat(1_100_000) + "\"}")))
+                .isEqualTo(413);
+        assertThat(push(user("guard-twice", "{\"nickname\":\"a\",\"nickname\":\"b\"}")))
+                .isEqualTo(400);
         assertThat(push(user("guard-trailing", "{}") + "{}")).isEqualTo(400);
         assertThat(push("")).isEqualTo(400);
         assertThat(push("\uFEFF" + user("guard-bom", "{}"))).isEqualTo(400);
         StringBuilder many = new StringBuilder("{\"items\":[" + user("guard-many", "{}"));
         many.append(("," + user("guard-many", "{}")).repeat(1000)).append("]}");
-        assertThat(caller.post("mini-key", "/sync_user_data/batch", many.toString()).statusCode())
+        assertThat(caller.post("mini-key", "/sync_user_data/batch", many.toString())
+                        .statusCode())
                 .isEqualTo(422);
     }
 
@@ -105,7 +109,8 @@ class GuardTest {
 
     @Test
     void aNumberOfAnyMagnitudeIsRefusedAtOnce() throws Exception {
-        for (String number : List.of("1e400", "1e999999999", "1e-999999999", "-1e2147483647", "1e99999999999", "1e-9", "-1")) {
+        for (String number :
+                List.of("1e400", "1e999999999", "1e-999999999", "-1e2147483647", "1e99999999999", "1e-9", "-1")) {
             HttpResponse<String> answer = caller.post(
                     "mini-key",
                     "/sync_order_data",
@@ -152,7 +157,8 @@ class GuardTest {
 
     @Test
     void aPhoneInTheWordsOfANeighbourIsHidden() {
-        assertThat(Masking.inText("phone +8613912345678 is taken, so is 13912345678; order 20260131139123456789 and 199.99"))
+        assertThat(Masking.inText(
+                        "phone +8613912345678 is taken, so is 13912345678; order 20260131139123456789 and 199.99"))
                 .isEqualTo("phone +86139****5678 is taken, so is 139****5678; order 20260131139123456789 and 199.99");
     }
 
@@ -160,7 +166,8 @@ class GuardTest {
     void everyEventHasItsLineAndNoLineHoldsAPhone(CapturedOutput output) throws Exception {
         Neighbours neighbours = Neighbours.get();
         neighbours.mini.refuse("user", "guard-refused", 422);
-        assertThat(push(user("guard-canary", "{\"nickname\":\"戊\",\"phone\":\"13912345678\"}"))).isEqualTo(202);
+        assertThat(push(user("guard-canary", "{\"nickname\":\"戊\",\"phone\":\"13912345678\"}")))
+                .isEqualTo(202);
         assertThat(push(user("guard-bad", "{\"phone\":\"139123456780\"}"))).isEqualTo(422);
         neighbours.postgres.execute(
                 "insert into users (user_id, nickname, phone) values ('guard-refused', 'x', '13912345678'),"
@@ -170,7 +177,8 @@ class GuardTest {
                 .containsPattern("delivered entity=user id=guard-canary system=app version=\\d+ trace=[0-9a-f]{32}")
                 .containsPattern(
                         "dead_letter entity=user id=guard-refused system=mini .*version=1 .*status=422 trace=[0-9a-f]{32}")
-                .containsPattern("dead_letter entity=user id=guard-unusable system=app slot=phone .*trace=[0-9a-f]{32}"));
+                .containsPattern(
+                        "dead_letter entity=user id=guard-unusable system=app slot=phone .*trace=[0-9a-f]{32}"));
         neighbours.mini.allow("user", "guard-refused");
         assertThat(output.getAll()).doesNotContain("1391234567");
         String letters = caller.get("ops-key", "/dead-letters?q=guard-").body();

@@ -65,16 +65,19 @@ class HealthTest {
         soon(() -> {
             JsonNode flows = part("flows").path("components");
             assertThat(flows.size()).isEqualTo(camel.getRoutes().size());
-            camel.getRoutes().forEach(route -> assertThat(flows.path(route.getRouteId())
-                            .path("status")
-                            .asText())
+            camel.getRoutes().forEach(route -> assertThat(
+                            flows.path(route.getRouteId()).path("status").asText())
                     .as(route.getRouteId())
                     .isEqualTo("UP"));
         });
         assertThat(part("deadLetters").path("details").path("open").isNumber()).isTrue();
         assertThat(part("lag").path("details").path("order at mini").path("due").isNumber())
                 .isTrue();
-        assertThat(part("flows").path("components").path("poll-app-orders").path("details").has("last_turn"))
+        assertThat(part("flows")
+                        .path("components")
+                        .path("poll-app-orders")
+                        .path("details")
+                        .has("last_turn"))
                 .isTrue();
     }
 
@@ -99,8 +102,10 @@ class HealthTest {
     void anOutageIsShownWithItsCauseAndSoIsItsEnd() throws Exception {
         mini.always(503);
         try {
-            Neighbours.get().postgres.execute(
-                    "insert into users (user_id, nickname) values ('health-outage', 'a') on conflict (user_id) do nothing");
+            Neighbours.get()
+                    .postgres
+                    .execute(
+                            "insert into users (user_id, nickname) values ('health-outage', 'a') on conflict (user_id) do nothing");
             soon(() -> {
                 assertThat(status("systems", "mini")).isEqualTo("DOWN");
                 JsonNode flow = part("flows", "deliver-mini-users");
@@ -109,13 +114,17 @@ class HealthTest {
                 assertThat(Instant.parse(flow.path("details").path("since").asText()))
                         .isBefore(Instant.now());
                 assertThat(status("flows", "poll-mini-users")).isEqualTo("DOWN");
-                assertThat(part("flows", "poll-mini-users").path("details").path("cause").asText())
+                assertThat(part("flows", "poll-mini-users")
+                                .path("details")
+                                .path("cause")
+                                .asText())
                         .contains("CallFailed");
             });
             HttpResponse<String> answer = caller.get(null, "/actuator/health");
             assertThat(answer.statusCode()).isEqualTo(503);
             assertThat(Json.read(answer.body()).path("status").asText()).isEqualTo("DOWN");
-            assertThat(caller.get(null, "/actuator/health/liveness").statusCode()).isEqualTo(200);
+            assertThat(caller.get(null, "/actuator/health/liveness").statusCode())
+                    .isEqualTo(200);
             assertThat(caller.get(null, "/actuator/health/readiness").statusCode())
                     .isEqualTo(200);
             assertThat(caller.get("ops-key", "/actuator/prometheus").body())
@@ -138,7 +147,9 @@ class HealthTest {
         clocks.measured("app", Instant.EPOCH.plusSeconds(9), Instant.EPOCH, Instant.EPOCH, Duration.ZERO);
         HealthIndicator health = new NeighbourHealth().clocksHealthIndicator(clocks);
         assertThat(health.health().getStatus()).isEqualTo(new Status("WARNING"));
-        assertThat(health.health().getDetails().get("app").toString()).contains("9").contains("NTP");
+        assertThat(health.health().getDetails().get("app").toString())
+                .contains("9")
+                .contains("NTP");
         clocks.measured("app", Instant.EPOCH, Instant.EPOCH, Instant.EPOCH, Duration.ZERO);
         assertThat(health.health().getStatus()).isEqualTo(Status.UP);
     }
@@ -211,14 +222,23 @@ class HealthTest {
             soon(() -> assertThat(state.answer().value()).isNotNull());
             Watches watches = new Watches(null, state, null);
             NeighbourHealth health = new NeighbourHealth();
-            assertThat(health.deadLettersHealthIndicator(watches, 2).health().getStatus()).isEqualTo(Status.DOWN);
-            assertThat(health.deadLettersHealthIndicator(watches, 3).health().getStatus()).isEqualTo(Status.UP);
-            assertThat(health.deadLettersHealthIndicator(watches, -1).health().getStatus()).isEqualTo(Status.UP);
-            assertThat(health.lagHealthIndicator(watches, Duration.ofMinutes(4)).health().getStatus())
+            assertThat(health.deadLettersHealthIndicator(watches, 2).health().getStatus())
                     .isEqualTo(Status.DOWN);
-            assertThat(health.lagHealthIndicator(watches, Duration.ofMinutes(6)).health().getStatus())
+            assertThat(health.deadLettersHealthIndicator(watches, 3).health().getStatus())
                     .isEqualTo(Status.UP);
-            assertThat(health.lagHealthIndicator(watches, Duration.ZERO).health().getStatus())
+            assertThat(health.deadLettersHealthIndicator(watches, -1).health().getStatus())
+                    .isEqualTo(Status.UP);
+            assertThat(health.lagHealthIndicator(watches, Duration.ofMinutes(4))
+                            .health()
+                            .getStatus())
+                    .isEqualTo(Status.DOWN);
+            assertThat(health.lagHealthIndicator(watches, Duration.ofMinutes(6))
+                            .health()
+                            .getStatus())
+                    .isEqualTo(Status.UP);
+            assertThat(health.lagHealthIndicator(watches, Duration.ZERO)
+                            .health()
+                            .getStatus())
                     .isEqualTo(Status.UP);
         }
     }

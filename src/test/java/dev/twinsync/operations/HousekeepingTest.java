@@ -55,12 +55,19 @@ class HousekeepingTest {
     }
 
     private void keepHouse(Instant now) {
-        new Housekeeping(jdbc, transaction, Clock.fixed(now, ZoneOffset.UTC), 90, Duration.ofDays(7), Duration.ofDays(90))
+        new Housekeeping(
+                        jdbc,
+                        transaction,
+                        Clock.fixed(now, ZoneOffset.UTC),
+                        90,
+                        Duration.ofDays(7),
+                        Duration.ofDays(90))
                 .run();
     }
 
     private void history(Instant at, String id) {
-        jdbc.update("insert into history (at, entity, id, kind) values (?, 'user', ?, 'merged')", Timestamp.from(at), id);
+        jdbc.update(
+                "insert into history (at, entity, id, kind) values (?, 'user', ?, 'merged')", Timestamp.from(at), id);
     }
 
     private String partitionOf(String id) {
@@ -74,14 +81,10 @@ class HousekeepingTest {
     }
 
     private void letter(String id, String state, Instant closed) {
-        jdbc.update(
-                """
+        jdbc.update("""
                 insert into dead_letter (event_id, state, entity, record_id, system, route, failure_group, error, attempts,
                   first_failed_at, last_failed_at, headers)
-                values (?, ?, 'user', ?, 'app', 'deliver-app-users', 'g', '{}', 1, '2020-01-01', '2020-01-01', '{}')""",
-                id,
-                state,
-                id);
+                values (?, ?, 'user', ?, 'app', 'deliver-app-users', 'g', '{}', 1, '2020-01-01', '2020-01-01', '{}')""", id, state, id);
         if (closed != null) {
             jdbc.update("update dead_letter set closed_at = ? where event_id = ?", Timestamp.from(closed), id);
         }
@@ -98,7 +101,8 @@ class HousekeepingTest {
         history(now.plus(7, ChronoUnit.DAYS), "in a week");
         assertThat(partitionOf("today")).matches("history_\\d{8}");
         assertThat(partitionOf("in a week")).matches("history_\\d{8}");
-        assertThat(jdbc.queryForObject("select min(seq) from history", Long.class)).isEqualTo(1);
+        assertThat(jdbc.queryForObject("select min(seq) from history", Long.class))
+                .isEqualTo(1);
     }
 
     @Test

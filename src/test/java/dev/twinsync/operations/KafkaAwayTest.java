@@ -58,13 +58,13 @@ class KafkaAwayTest {
                 assertThat(answer.statusCode()).isEqualTo(503);
                 assertThat(answer.headers().firstValue("Retry-After")).isPresent();
                 assertThat(answer.headers().firstValue("Content-Type")).hasValue("application/problem+json");
-                await().atMost(Duration.ofSeconds(20)).untilAsserted(() -> assertThat(caller.json(
-                                        "ops-key", "/actuator/health")
-                                .path("components")
-                                .path("kafka")
-                                .path("status")
-                                .asText())
-                        .isEqualTo("DOWN"));
+                await().atMost(Duration.ofSeconds(20))
+                        .untilAsserted(() -> assertThat(caller.json("ops-key", "/actuator/health")
+                                        .path("components")
+                                        .path("kafka")
+                                        .path("status")
+                                        .asText())
+                                .isEqualTo("DOWN"));
                 assertThat(caller.get(null, "/actuator/health/liveness").statusCode())
                         .isEqualTo(200);
                 assertThat(caller.get("ops-key", "/actuator/prometheus").body())

@@ -6,8 +6,8 @@ import static org.awaitility.Awaitility.await;
 import dev.twinsync.capture.Capture;
 import dev.twinsync.devservices.Caller;
 import dev.twinsync.devservices.Neighbours;
-import dev.twinsync.record.Schemas;
 import dev.twinsync.flow.KafkaClients;
+import dev.twinsync.record.Schemas;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Duration;
 import java.util.Map;
@@ -67,7 +67,8 @@ class MetricsTest {
     @Test
     void anObservationThatChangedNothingIsCountedAndNotStored() {
         jdbc.update("insert into users (user_id, nickname) values ('metrics-same', 'a')");
-        soon(() -> assertThat(Neighbours.get().mini.read("user", "metrics-same")).isNotNull());
+        soon(() ->
+                assertThat(Neighbours.get().mini.read("user", "metrics-same")).isNotNull());
         settled("metrics-same");
         // the echo of the delivery is read by the poll of the mini-program
         soon(() -> assertThat(jdbc.queryForObject(
@@ -99,14 +100,16 @@ class MetricsTest {
             assertThat(count("sync_merged", "entity", "user")).isGreaterThanOrEqualTo(merged + 3);
             assertThat(count("sync_delivered", "entity", "user", "system", "mini"))
                     .isGreaterThanOrEqualTo(delivered + 2);
-            assertThat(count("sync_refused", "entity", "user", "system", "mini")).isEqualTo(refused + 1);
+            assertThat(count("sync_refused", "entity", "user", "system", "mini"))
+                    .isEqualTo(refused + 1);
             assertThat(count("sync_dead_letters", "entity", "user", "system", "mini", "error", "422"))
                     .isEqualTo(letters + 1);
             assertThat(count("sync_dead_letters", "entity", "user", "system", "app", "route", "merge-users"))
                     .isEqualTo(unusable + 1);
         });
         soon(() -> {
-            assertThat(gauge("sync_dead_letters_open", "entity", "user", "system", "mini")).isPositive();
+            assertThat(gauge("sync_dead_letters_open", "entity", "user", "system", "mini"))
+                    .isPositive();
             assertThat(gauge("sync_dead_letters_oldest_age_seconds", "entity", "user", "system", "app"))
                     .isPositive();
         });
@@ -161,14 +164,9 @@ class MetricsTest {
     }
 
     private static void base(JdbcTemplate state, String id, String age, String waitingFor, Long refused) {
-        state.update(
-                """
+        state.update("""
                 insert into base (entity, id, system, due_since, waiting_for, refused)
-                values ('order', ?, 'mini', clock_timestamp() - ?::interval, ?::text[], ?)""",
-                id,
-                age,
-                waitingFor,
-                refused);
+                values ('order', ?, 'mini', clock_timestamp() - ?::interval, ?::text[], ?)""", id, age, waitingFor, refused);
     }
 
     @Test
@@ -191,8 +189,7 @@ class MetricsTest {
                         .getConfiguration()
                         .getAdditionalProperties())
                 .containsEntry("metadata.max.age.ms", "123456");
-        KafkaEndpoint consumer =
-                (KafkaEndpoint) camel.getRoute("merge-users").getEndpoint();
+        KafkaEndpoint consumer = (KafkaEndpoint) camel.getRoute("merge-users").getEndpoint();
         assertThat(consumer.getConfiguration().createConsumerProperties().getProperty("metadata.max.age.ms"))
                 .isEqualTo("123456");
         assertThat(consumer.getConfiguration().createProducerProperties().getProperty("metadata.max.age.ms"))
