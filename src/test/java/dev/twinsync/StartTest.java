@@ -34,7 +34,8 @@ class StartTest {
         application.setDefaultProperties(settings);
         application.setRegisterShutdownHook(false);
         assertThatThrownBy(application::run).isInstanceOf(RuntimeException.class);
-        assertThat(output.getErr().lines().filter(line -> !line.isBlank()))
+        // the broker of the tests lives in this JVM and may write a line of its own; the child process below has none
+        assertThat(output.getErr().lines().filter(line -> line.contains("Twinsync")))
                 .singleElement()
                 .asString()
                 .startsWith("Twinsync does not start: ")

@@ -11,9 +11,11 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
@@ -60,8 +62,11 @@ class TopicLag {
         int brokers =
                 admin.describeCluster().nodes().get(SECONDS, TimeUnit.SECONDS).size();
         Map<String, List<String>> groups = groups();
+        // before the first start has made them there are none
+        Set<String> topics = new HashSet<>(admin.listTopics().names().get(SECONDS, TimeUnit.SECONDS));
+        topics.retainAll(groups.values().stream().flatMap(List::stream).collect(Collectors.toSet()));
         Map<String, Integer> partitions = new HashMap<>();
-        admin.describeTopics(groups.values().stream().flatMap(List::stream).collect(Collectors.toSet()))
+        admin.describeTopics(topics)
                 .allTopicNames()
                 .get(SECONDS, TimeUnit.SECONDS)
                 .forEach(
@@ -74,11 +79,11 @@ class TopicLag {
                 admin.listConsumerGroupOffsets(all).all().get(SECONDS, TimeUnit.SECONDS);
         Instant now = Instant.now();
         Map<String, Behind> behind = new LinkedHashMap<>();
-        groups.forEach((group, topics) -> {
+        groups.forEach((group, consumed) -> {
             long records = 0;
             Duration lag = Duration.ZERO;
             for (Map.Entry<TopicPartition, Long> end : ended.entrySet()) {
-                if (topics.contains(end.getKey().topic())) {
+                if (consumed.contains(end.getKey().topic())) {
                     OffsetAndMetadata commit = committed.get(group).get(end.getKey());
                     long done = commit == null ? starts.get(end.getKey()) : commit.offset();
                     records += Math.max(0, end.getValue() - done);
