@@ -56,6 +56,7 @@ public final class Neighbours {
                 Map.entry("SYNC_API_KEY_APP", "app-key"),
                 Map.entry("SYNC_API_KEY_MINI", "mini-key"),
                 Map.entry("SYNC_API_KEY_OPS", "ops-key"),
+                Map.entry("CONSOLE_USERS", people()),
                 Map.entry("APP_KEY_SWEEP_INTERVAL", "1s"),
                 Map.entry("twinsync.mini.single-calls-for", "1s"),
                 Map.entry("KAFKA_CLIENT_METADATA_MAX_AGE_MS", "123456"),
@@ -63,6 +64,14 @@ public final class Neighbours {
                 Map.entry("SERVER_PORT", "0"),
                 Map.entry("MANAGEMENT_PORT", "0"),
                 Map.entry("spring.jmx.enabled", "false"));
+    }
+
+    /** One of each role, whose password is its name. */
+    private static String people() {
+        var cheap = new org.springframework.security.crypto.bcrypt.BCryptPasswordEncoder(4);
+        return java.util.stream.Stream.of("viewer", "operator", "admin")
+                .map(role -> role + ':' + role + ':' + cheap.encode(role))
+                .collect(java.util.stream.Collectors.joining(","));
     }
 
     /** The service, started when first asked for. */

@@ -1,0 +1,142 @@
+package dev.twinsync.console;
+
+import static com.microsoft.playwright.assertions.PlaywrightAssertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.microsoft.playwright.APIResponse;
+import com.microsoft.playwright.Browser;
+import com.microsoft.playwright.Page;
+import com.microsoft.playwright.Response;
+import com.microsoft.playwright.options.Cookie;
+import com.microsoft.playwright.options.FormData;
+import com.microsoft.playwright.options.RequestOptions;
+import java.util.List;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+
+/** The frame of the console: who comes in, in which language, and what a page may never do. */
+class ShellTest extends Browsing {
+
+    @Test
+    void whoeverIsNotSignedInIsAskedToAndComesToThePageThatWasWanted() {
+        Page page = fresh();
+        page.navigate(home + "/console/audit?act=person.sign-in");
+        assertThat(page).hasURL(Pattern.compile(".*/login"));
+        page.locator("#username").fill("viewer");
+        page.locator("#password").fill("wrong");
+        page.locator("main button").click();
+        assertThat(page.locator(".flash.bad")).containsText("not known");
+        signIn(page, "viewer", "viewer");
+        assertThat(page.locator("h1")).hasText("Audit");
+        assertThat(page).hasURL(Pattern.compile(".*act=person.sign-in.*"));
+        assertThat(page.locator("tbody tr").first()).containsText("viewer");
+        page.locator(".person button").click();
+        assertThat(page.locator(".flash")).containsText("signed out");
+        page.navigate(home + "/console");
+        assertThat(page).hasURL(Pattern.compile(".*/login"));
+    }
+
+    @Test
+    void guessingIsSlowedDown() {
+        Page page = fresh();
+        for (int i = 0; i < 6; i++) {
+            signIn(page, "nobody-here", "guess" + i);
+        }
+        assertThat(page.locator(".flash.bad")).containsText("Too many attempts");
+    }
+
+    @Test
+    void theLanguageIsTheBrowsersAndCanBeSwitched() {
+        Page page = page(new Browser.NewContextOptions().setLocale("zh-CN").setViewportSize(1280, 800));
+        page.navigate(home + "/login");
+        assertThat(page.locator("h1")).hasText("登录");
+        assertThat(page.locator("html")).hasAttribute("lang", "zh-CN");
+        page.getByText("English").click();
+        assertThat(page.locator("h1")).hasText("Sign in");
+        page.navigate(home + "/login");
+        assertThat(page.locator("h1")).hasText("Sign in");
+    }
+
+    @Test
+    void lightAndDarkFollowTheDeviceAndTheSwitch() {
+        Page page = as("viewer");
+        page.navigate(home + "/console");
+        assertThat(page.locator("html")).hasAttribute("data-theme", "auto");
+        page.locator("[data-theme-switch]").click();
+        assertThat(page.locator("html")).hasAttribute("data-theme", "dark");
+        page.reload();
+        assertThat(page.locator("html")).hasAttribute("data-theme", "dark");
+    }
+
+    @Test
+    void theKeyboardReachesTheContentAndTheSearch() {
+        Page page = as("viewer");
+        page.navigate(home + "/console");
+        page.keyboard().press("Tab");
+        assertThat(page.locator(".skip")).isFocused();
+        page.keyboard().press("Enter");
+        assertThat(page.locator("#main")).isFocused();
+        page.keyboard().press("/");
+        assertThat(page.locator("#q")).isFocused();
+        page.keyboard().type("no-such-id <b>");
+        page.keyboard().press("Enter");
+        assertThat(page.locator(".empty")).containsText("“no-such-id <b>”");
+    }
+
+    @Test
+    void errorsArePagesInTheReadersLanguage() {
+        Page page = as("viewer");
+        Response answer = page.navigate(home + "/console/nothing/of/the/kind");
+        assertThat(answer.status()).isEqualTo(404);
+        assertThat(page.locator("h1")).hasText("There is nothing here");
+        page.navigate(home + "/console?lang=zh-CN");
+        page.navigate(home + "/console/nothing/of/the/kind");
+        assertThat(page.locator("h1")).hasText("这里什么也没有");
+    }
+
+    @Test
+    void aViewerMayNotActAndNobodyMayWithoutAToken() {
+        Page page = as("viewer");
+        page.navigate(home + "/console");
+        APIResponse noToken = page.request()
+                .post(home + "/console/anything", RequestOptions.create().setHeader("Accept", "text/html"));
+        assertThat(noToken.status()).isEqualTo(403);
+        assertThat(noToken.text()).contains("You may not do this");
+        String token = page.locator(".person input[name=_csrf]").getAttribute("value");
+        APIResponse noRight = page.request()
+                .post(
+                        home + "/console/anything",
+                        RequestOptions.create().setForm(FormData.create().set("_csrf", token)));
+        assertThat(noRight.status()).isEqualTo(403);
+        Page operator = as("operator");
+        operator.navigate(home + "/console");
+        token = operator.locator(".person input[name=_csrf]").getAttribute("value");
+        assertThat(operator.request()
+                        .post(
+                                home + "/console/anything",
+                                RequestOptions.create()
+                                        .setForm(FormData.create().set("_csrf", token)))
+                        .status())
+                .isEqualTo(405);
+    }
+
+    @Test
+    void headersAndCookiesAreStrict() {
+        Page page = as("viewer");
+        var headers = page.navigate(home + "/console").headers();
+        assertThat(headers.get("content-security-policy"))
+                .contains("default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'")
+                .doesNotContain("unsafe");
+        assertThat(headers.get("x-content-type-options")).isEqualTo("nosniff");
+        assertThat(headers.get("x-frame-options")).isEqualTo("DENY");
+        assertThat(headers.get("cache-control")).contains("no-store");
+        List<Cookie> cookies = page.context().cookies();
+        assertThat(cookies).extracting(cookie -> cookie.name).contains("twinsync");
+        for (Cookie cookie : cookies) {
+            assertThat(cookie.sameSite.name()).as(cookie.name).isEqualTo("LAX");
+            if (!cookie.name.equals("twinsync-lang") && !cookie.name.equals("twinsync-theme")) {
+                assertThat(cookie.httpOnly).as(cookie.name).isTrue();
+            }
+        }
+    }
+}
