@@ -11,11 +11,11 @@ import org.springframework.http.HttpStatusCode;
 import org.springframework.http.ProblemDetail;
 
 /** An error answer (RFC 9457): says what is wrong and where, and nothing of the inside. */
-class Problem extends RuntimeException {
+public class Problem extends RuntimeException {
 
     private final ProblemDetail detail;
 
-    Problem(HttpStatusCode status, String detail) {
+    public Problem(HttpStatusCode status, String detail) {
         this(status, detail, List.of());
     }
 
@@ -24,7 +24,7 @@ class Problem extends RuntimeException {
         this.detail = of(status, detail, problems);
     }
 
-    ProblemDetail detail() {
+    public ProblemDetail detail() {
         return detail;
     }
 
