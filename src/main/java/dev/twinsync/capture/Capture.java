@@ -117,6 +117,11 @@ public class Capture {
         read(system, schemas.of(entity), ids);
     }
 
+    /** What a system holds of a record at this moment, read by its key for a person to see; nothing is published. */
+    public Observation look(String system, String entity, String id) {
+        return readings(system, schemas.of(entity), List.of(id)).get(0);
+    }
+
     /** Why a poll or sweep does not get through, by the name of its flow; empty where all is well. */
     public Map<String, String> troubles() {
         Map<String, String> messages = new HashMap<>();

@@ -8,6 +8,7 @@ import io.github.resilience4j.core.IntervalFunction;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -36,6 +37,8 @@ public class Outages {
     private final FailurePolicy policy;
     private final Map<String, CircuitBreaker> breakers = new ConcurrentHashMap<>();
     private final Map<String, Outage> outages = new ConcurrentHashMap<>();
+
+    private final Set<String> held = ConcurrentHashMap.newKeySet();
 
     /** A flow can't be suspended by its own thread, which is at work in it. */
     private final ExecutorService switching = Executors.newSingleThreadExecutor(run -> {
@@ -119,6 +122,15 @@ public class Outages {
         return Map.copyOf(outages);
     }
 
+    /** Leaves a flow as a person has put it, whatever the endpoint does. */
+    public void hold(String flow) {
+        held.add(flow);
+    }
+
+    public void release(String flow) {
+        held.remove(flow);
+    }
+
     private CircuitBreaker breaker(String flows) {
         return breakers.computeIfAbsent(flows, name -> {
             CircuitBreaker breaker = CircuitBreaker.of(
@@ -142,7 +154,7 @@ public class Outages {
     private void set(String flows, boolean running) {
         for (Route route : camel.getRoutes()) {
             String id = route.getRouteId();
-            if (!id.startsWith(flows)) {
+            if (!id.startsWith(flows) || held.contains(id)) {
                 continue;
             }
             try {
