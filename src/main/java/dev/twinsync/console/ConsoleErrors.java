@@ -1,5 +1,6 @@
 package dev.twinsync.console;
 
+import dev.twinsync.api.Problem;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.util.NoSuchElementException;
@@ -34,7 +35,7 @@ class ConsoleErrors implements HandlerExceptionResolver, Ordered {
     public ModelAndView resolveException(
             HttpServletRequest request, HttpServletResponse response, Object handler, Exception e) {
         String path = request.getServletPath();
-        if (!path.equals("/console") && !path.startsWith("/console/") && !path.startsWith("/webjars/")) {
+        if (!path.equals("/console") && !path.startsWith("/console/") && !path.matches("/(assets|webjars)/.*")) {
             return null;
         }
         HttpStatus status = HttpStatus.INTERNAL_SERVER_ERROR;
@@ -42,9 +43,9 @@ class ConsoleErrors implements HandlerExceptionResolver, Ordered {
         if (e instanceof NoSuchElementException) {
             status = HttpStatus.NOT_FOUND;
             detail = e.getMessage();
-        } else if (e instanceof Refused refused) {
-            status = HttpStatus.CONFLICT;
-            detail = refused.getMessage();
+        } else if (e instanceof Problem problem) {
+            status = HttpStatus.valueOf(problem.detail().getStatus());
+            detail = problem.getMessage();
         } else if (e instanceof ErrorResponse answer) {
             status = HttpStatus.valueOf(answer.getStatusCode().value());
             ProblemDetail body = answer.getBody();
@@ -57,12 +58,5 @@ class ConsoleErrors implements HandlerExceptionResolver, Ordered {
                 .addObject("status", status.value())
                 .addObject("detail", detail)
                 .addObject("shell", web.shell(request));
-    }
-
-    /** An act that can't be done now, in words for the person who asked for it. */
-    static final class Refused extends RuntimeException {
-        Refused(String message) {
-            super(message);
-        }
     }
 }

@@ -55,6 +55,7 @@ class ConsoleSecurity {
                 paths.matcher("/console/**"),
                 paths.matcher("/login"),
                 paths.matcher("/logout"),
+                paths.matcher("/assets/**"),
                 paths.matcher("/webjars/**"),
                 ConsoleSecurity::isErrorOfThese);
         CookieCsrfTokenRepository tokens = new CookieCsrfTokenRepository(); // no session before somebody has signed in
@@ -63,8 +64,7 @@ class ConsoleSecurity {
         CookieRequestCache wanted = new CookieRequestCache();
         wanted.setRequestMatcher(request -> "GET".equals(request.getMethod())
                 && request.getHeader("HX-Request") == null
-                && request.getRequestURI().startsWith("/console")
-                && !request.getRequestURI().startsWith("/console/assets"));
+                && request.getRequestURI().startsWith("/console"));
         wanted.setCookieCustomizer(cookie -> cookie.setAttribute("SameSite", "Lax"));
         return http.securityMatcher(ours)
                 .csrf(csrf -> csrf.csrfTokenRepository(tokens))
@@ -91,7 +91,7 @@ class ConsoleSecurity {
                         .logoutSuccessUrl("/login?out"))
                 .authorizeHttpRequests(rights -> rights.dispatcherTypeMatchers(DispatcherType.ERROR)
                         .permitAll()
-                        .requestMatchers(HttpMethod.GET, "/login", "/console/assets/**", "/webjars/htmx.org/**")
+                        .requestMatchers(HttpMethod.GET, "/login", "/assets/**", "/webjars/htmx.org/**")
                         .permitAll()
                         .requestMatchers(HttpMethod.GET, "/", "/console", "/console/**")
                         .hasAnyRole("VIEWER", "OPERATOR", "ADMIN")
@@ -151,6 +151,6 @@ class ConsoleSecurity {
     private static boolean isErrorOfThese(HttpServletRequest request) {
         return request.getDispatcherType() == DispatcherType.ERROR
                 && String.valueOf(request.getAttribute(RequestDispatcher.ERROR_REQUEST_URI))
-                        .matches("/(console|login|logout|webjars)?(/.*)?");
+                        .matches("/(console|login|logout|assets|webjars)?(/.*)?");
     }
 }

@@ -1,10 +1,18 @@
 package dev.twinsync.console;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.record.Masking;
+import dev.twinsync.record.Schemas;
 import java.sql.Timestamp;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.springframework.context.MessageSource;
 import org.springframework.context.NoSuchMessageException;
 import org.springframework.context.i18n.LocaleContextHolder;
@@ -17,10 +25,14 @@ public class Show {
     private static final DateTimeFormatter UTC =
             DateTimeFormatter.ofPattern("uuuu-MM-dd HH:mm:ss").withZone(ZoneOffset.UTC);
 
-    private final MessageSource messages;
+    private static final Pattern PHONE = Pattern.compile("\\+?(?<![\\d.])\\d{11,15}(?![\\d.])");
 
-    Show(MessageSource messages) {
+    private final MessageSource messages;
+    private final Schemas schemas;
+
+    Show(MessageSource messages, Schemas schemas) {
         this.messages = messages;
+        this.schemas = schemas;
     }
 
     /** A moment as {@code 2026-01-02 03:04:05}, UTC; the page's script turns it into the reader's own zone. */
@@ -75,6 +87,63 @@ public class Show {
         } catch (NoSuchMessageException e) {
             return code.substring(code.indexOf('.') + 1);
         }
+    }
+
+    /** A value as it is written: text as it is, a list a line an item. */
+    public static List<String> lines(JsonNode value) {
+        if (value == null || value.isNull() || value.isMissingNode()) {
+            return List.of();
+        }
+        if (value.isArray()) {
+            List<String> lines = new ArrayList<>();
+            value.forEach(item -> lines.add(
+                    item.isObject()
+                            ? item.properties().stream()
+                                    .map(member -> member.getValue().asText())
+                                    .collect(Collectors.joining(" · "))
+                            : item.asText()));
+            return lines;
+        }
+        if (value.isObject()) {
+            return value.properties().stream()
+                    .map(member -> member.getKey() + ": " + member.getValue().asText())
+                    .toList();
+        }
+        return List.of(value.isNumber() ? value.decimalValue().toPlainString() : value.asText());
+    }
+
+    /** The same in one line, or a dash for nothing. */
+    public String value(JsonNode value) {
+        List<String> lines = lines(value);
+        return lines.isEmpty() ? "∅" : String.join("; ", lines);
+    }
+
+    /** The part of an address that leads to an element of the page. */
+    public String anchor(String id) {
+        return '#' + id;
+    }
+
+    /** A note of the history in the reader's language where it is one of ours; what a system said is shown as it is. */
+    public String note(String note) {
+        return messages.getMessage("note." + note, null, safe(note), LocaleContextHolder.getLocale());
+    }
+
+    /** What the entries of a timeline moved. */
+    public List<ObjectNode> moves(JsonNode fields) {
+        return RecordPage.moves(fields);
+    }
+
+    /** Text from outside without whole phone numbers and without control characters. */
+    public static String safe(String text) {
+        return text == null
+                ? null
+                : PHONE.matcher(text.replaceAll("[\\p{Cntrl}&&[^\\n\\t]]", "\uFFFD"))
+                        .replaceAll(found -> Masking.mask(found.group()));
+    }
+
+    /** The page of a record, or null where the kind is no entity. */
+    public String record(String entity, String id) {
+        return schemas.has(entity) ? FrontDoor.record(schemas.of(entity).plural(), id) : null;
     }
 
     private String rest(String code, long n) {

@@ -80,7 +80,7 @@
       return;
     }
     if (document.hidden || part.querySelector('details[open] form') || part.contains(document.activeElement)
-        && /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName)) {
+        && document.activeElement.matches(':focus-visible')) {
       event.preventDefault();
     }
   });
