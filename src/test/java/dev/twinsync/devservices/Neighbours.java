@@ -79,6 +79,7 @@ public final class Neighbours {
         if (service == null) {
             SpringApplication application = new SpringApplication(dev.twinsync.Twinsync.class);
             application.setDefaultProperties(settings());
+            application.addInitializers(context -> context.getBeanFactory().registerSingleton("sandbox", mini));
             application.setRegisterShutdownHook(false);
             service = application.run();
         }

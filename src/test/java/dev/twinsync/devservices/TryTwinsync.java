@@ -92,6 +92,10 @@ public final class TryTwinsync {
         setting("TWINSYNC_DEV", "true");
         SpringApplication application = new SpringApplication(Twinsync.class);
         application.setDefaultProperties(settings);
+        if (ownApp && ownMini) {
+            // both ends on one screen
+            application.addInitializers(context -> context.getBeanFactory().registerSingleton("sandbox", mini));
+        }
         application.setLogStartupInfo(false);
         try {
             application.run(args);
@@ -158,6 +162,7 @@ public final class TryTwinsync {
         return """
 
                 Twinsync runs.
+                  console        http://127.0.0.1:%d/console/demo      admin, admin
                   API            http://127.0.0.1:%d      keys: app-key, mini-key, ops-key
                   health         http://127.0.0.1:%d/actuator/health
                   app database   %s
@@ -181,6 +186,7 @@ public final class TryTwinsync {
 
                 Ctrl-C stops everything.
                 """.formatted(
+                        port,
                         port,
                         port("MANAGEMENT_PORT", 8081),
                         ownApp ? "127.0.0.1:15432/app (postgres, postgres)" : environment.get("APP_DB_URL"),
