@@ -13,6 +13,7 @@ import com.microsoft.playwright.options.RequestOptions;
 import java.util.List;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
+import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerMapping;
 
 /** The frame of the console: who comes in, in which language, and what a page may never do. */
 class ShellTest extends Browsing {
@@ -118,6 +119,54 @@ class ShellTest extends Browsing {
                                         .setForm(FormData.create().set("_csrf", token)))
                         .status())
                 .isEqualTo(405);
+    }
+
+    @Test
+    void everyPathOfTheConsoleRefusesWhoeverHasNoRight() {
+        Page nobody = fresh();
+        Page viewer = as("viewer");
+        viewer.navigate(home + "/console");
+        String token = viewer.locator(".person input[name=_csrf]").getAttribute("value");
+        List<String> breaches = new java.util.ArrayList<>();
+        int[] seen = {0};
+        neighbours
+                .service()
+                .getBean("requestMappingHandlerMapping", RequestMappingHandlerMapping.class)
+                .getHandlerMethods()
+                .keySet()
+                .forEach(mapping -> mapping.getPatternValues().stream()
+                        .filter(path -> path.startsWith("/console"))
+                        .forEach(pattern -> {
+                            seen[0]++;
+                            String path = home
+                                    + pattern.replaceAll("\\{[a-z]+:([a-z]+)\\|[^}]*}", "$1")
+                                            .replaceAll("\\{plural[^}]*}", "users")
+                                            .replaceAll("\\{[^}]*}", "1");
+                            boolean reads = mapping.getMethodsCondition()
+                                    .getMethods()
+                                    .contains(org.springframework.web.bind.annotation.RequestMethod.GET);
+                            RequestOptions still = RequestOptions.create().setMaxRedirects(0);
+                            APIResponse stranger = reads
+                                    ? nobody.request().get(path, still)
+                                    : nobody.request().post(path, still);
+                            if (stranger.status() != 302 && stranger.status() != 403) {
+                                breaches.add("anybody gets " + stranger.status() + " of " + pattern);
+                            }
+                            if (!reads) {
+                                int status = viewer.request()
+                                        .post(
+                                                path,
+                                                RequestOptions.create()
+                                                        .setForm(FormData.create()
+                                                                .set("_csrf", token)))
+                                        .status();
+                                if (status != 403) {
+                                    breaches.add("a viewer gets " + status + " of " + pattern);
+                                }
+                            }
+                        }));
+        assertThat(breaches).isEmpty();
+        assertThat(seen[0]).isGreaterThan(10);
     }
 
     @Test

@@ -1,0 +1,173 @@
+package dev.twinsync.console;
+
+import static com.microsoft.playwright.assertions.PlaywrightAssertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import com.microsoft.playwright.Page;
+import com.microsoft.playwright.Response;
+import java.time.Duration;
+import java.util.Map;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+
+/** Each page of the console, by what a person would do there. */
+class PagesTest extends Browsing {
+
+    private static final String PHONE = "+8613912345678";
+
+    private void user(String id, String nickname) {
+        app.update(
+                "insert into users (user_id, nickname, phone) values (?, ?, ?) on conflict (user_id) do nothing",
+                id,
+                nickname,
+                PHONE);
+        soon(() -> assertThat(mini.read("user", id)).isNotNull());
+    }
+
+    private static void soon(org.awaitility.core.ThrowingRunnable assertion) {
+        await().atMost(Duration.ofSeconds(30))
+                .pollInterval(Duration.ofMillis(50))
+                .untilAsserted(assertion);
+    }
+
+    @Test
+    void aRecordShowsBothEndsAndHowItCameToBeSo() {
+        user("page-1", "甲");
+        app.update("update users set nickname = '乙', updated_at = clock_timestamp() where user_id = 'page-1'");
+        soon(() -> assertThat(mini.read("user", "page-1").path("nickname").asText())
+                .isEqualTo("乙"));
+        Page page = as("viewer");
+        page.navigate(home + "/console");
+        page.locator("#q").fill("page-1");
+        page.keyboard().press("Enter");
+        assertThat(page).hasURL(Pattern.compile(".*/console/users/page-1"));
+        assertThat(page.locator("h1")).containsText("page-1");
+        assertThat(page.locator("table.compare tr:has(th:text('nickname')) td")).hasText(new Pattern[] {
+            Pattern.compile("乙.*App.*", Pattern.DOTALL), Pattern.compile("\\s*乙\\s*"), Pattern.compile("\\s*乙\\s*")
+        });
+        assertThat(page.locator(".timeline li")
+                        .filter(new com.microsoft.playwright.Locator.FilterOptions()
+                                .setHasText("the later change wins")))
+                .not()
+                .hasCount(0);
+        assertThat(page.content()).contains("+86139****5678").doesNotContain(PHONE);
+        assertThat(page.locator("text=Show personal fields")).hasCount(0);
+        page.locator("text=Look at both ends now").click();
+        assertThat(page.locator("th.now")).hasCount(2);
+        assertThat(page.locator("th.now .chip.good")).hasCount(2);
+        assertThat(page.content()).doesNotContain(PHONE);
+    }
+
+    @Test
+    void personalFieldsAreShownOnceForAReasonThatIsKept() {
+        user("page-2", "丁");
+        Page page = as("operator");
+        page.navigate(home + "/console/users/page-2");
+        page.locator("summary:has-text('Show personal fields')").click();
+        page.locator("#reveal-reason").fill("the customer asked on the telephone");
+        page.locator("text=Show them once").click();
+        assertThat(page.locator("table.compare")).containsText(PHONE);
+        page.navigate(home + "/console/users/page-2");
+        assertThat(page.content()).doesNotContain(PHONE);
+        page.navigate(home + "/console/audit?target=page-2");
+        assertThat(page.locator("tbody tr").first()).containsText("looked at personal fields");
+        assertThat(page.locator("tbody tr").first()).containsText("the customer asked on the telephone");
+        assertThat(page.content()).doesNotContain(PHONE);
+    }
+
+    @Test
+    void aLosingValueIsRestored() {
+        user("page-3", "戊");
+        // both change the unionid, which is the app's
+        app.update("update users set unionid = 'app-page-3', updated_at = clock_timestamp() where user_id = 'page-3'");
+        mini.edit("user", "page-3", Map.of("unionid", "mini-page-3"));
+        soon(() ->
+                assertThat(mini.read("user", "page-3").path("unionid").asText()).isEqualTo("app-page-3"));
+        app.update("update users set unionid = 'app-page-3b', updated_at = clock_timestamp() where user_id = 'page-3'");
+        mini.edit("user", "page-3", Map.of("unionid", "mini-page-3b"));
+        Page page = as("operator");
+        soon(() -> {
+            page.navigate(home + "/console/conflicts?id=page-3");
+            assertThat(page.locator("tbody tr").count()).isPositive();
+        });
+        page.locator("tbody tr summary").first().click();
+        page.locator("tbody tr [name=reason]").first().fill("the app was wrong");
+        page.locator("tbody tr form button").first().click();
+        assertThat(page.locator(".flash")).isVisible();
+    }
+
+    @Test
+    void aFlowIsPausedWithAReasonAndStartedAgain() {
+        user("page-4", "己");
+        Page page = as("operator");
+        page.navigate(home + "/console/flows");
+        assertThat(page.locator("svg.diagram a")).not().hasCount(0);
+        assertThat(page.locator("#poll-app-users")).containsText("users/poll-app-users.camel.yaml:");
+        assertThat(page.locator("#read-app-users details")).hasCount(0);
+        try {
+            act(page, "deliver-mini-users", "Pause", "the mini-program is being moved");
+            assertThat(page.locator("#deliver-mini-users .chip")).hasText("paused");
+            assertThat(page.locator("#deliver-mini-users")).containsText("the mini-program is being moved");
+            app.update("update users set nickname = '庚', updated_at = clock_timestamp() where user_id = 'page-4'");
+            soon(() -> {
+                page.navigate(home + "/console/users/page-4");
+                assertThat(page.locator("td.due mark").allTextContents()).contains("己");
+            });
+            page.navigate(home + "/console");
+            assertThat(page.locator(".troubles")).containsText("deliver-mini-users was paused by operator");
+            assertThat(mini.read("user", "page-4").path("nickname").asText()).isEqualTo("己");
+        } finally {
+            page.navigate(home + "/console/flows");
+            act(page, "deliver-mini-users", "Start", "it is where it should be");
+        }
+        assertThat(page.locator("#deliver-mini-users .chip")).hasText("running");
+        soon(() -> assertThat(mini.read("user", "page-4").path("nickname").asText())
+                .isEqualTo("庚"));
+    }
+
+    private static void act(Page page, String flow, String act, String reason) {
+        var row = page.locator("#" + flow);
+        row.locator("summary:text-is('" + act + "')").click();
+        row.locator("details[open] [name=reason]").fill(reason);
+        row.locator("details[open] button").click();
+    }
+
+    @Test
+    void theOverviewNamesAnOutageAndItsEnd() {
+        user("page-5", "辛");
+        Page page = as("viewer");
+        mini.always(503);
+        try {
+            app.update("update users set nickname = '壬', updated_at = clock_timestamp() where user_id = 'page-5'");
+            page.navigate(home + "/console");
+            // the page refreshes itself
+            assertThat(page.locator(".troubles"))
+                    .containsText(
+                            "Mini-program is away",
+                            new com.microsoft.playwright.assertions.LocatorAssertions.ContainsTextOptions()
+                                    .setTimeout(30_000));
+        } finally {
+            mini.always(null);
+        }
+        soon(() -> assertThat(mini.read("user", "page-5").path("nickname").asText())
+                .isEqualTo("壬"));
+        assertThat(page.locator("#now"))
+                .not()
+                .containsText(
+                        "Mini-program is away",
+                        new com.microsoft.playwright.assertions.LocatorAssertions.ContainsTextOptions()
+                                .setTimeout(30_000));
+    }
+
+    @Test
+    void whatComesFromOutsideIsShownAsText() {
+        user("page-6", "<img src=x onerror=alert(1)>\u001b[31m𝕏");
+        Page page = as("viewer");
+        Response answer = page.navigate(home + "/console/users/page-6");
+        assertThat(answer.status()).isEqualTo(200);
+        assertThat(page.locator("table.compare img")).hasCount(0);
+        assertThat(page.locator("table.compare")).containsText("<img src=x onerror=alert(1)>");
+        assertThat(page.locator("table.compare")).containsText("𝕏");
+    }
+}

@@ -1,0 +1,69 @@
+package dev.twinsync.console;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.microsoft.playwright.Browser;
+import com.microsoft.playwright.Page;
+import com.microsoft.playwright.Response;
+import com.microsoft.playwright.options.ColorScheme;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** Every page in both languages and at two widths, in target/screenshots, for somebody to look at. */
+@Tag("proof")
+class ScreenshotsTest extends Browsing {
+
+    private static final Path FOLDER = Path.of("target/screenshots");
+
+    private static Map<String, String> pages() {
+        Map<String, String> pages = new LinkedHashMap<>();
+        pages.put("overview", "/console");
+        pages.put("conflicts", "/console/conflicts?state=all");
+        pages.put("flows", "/console/flows");
+        pages.put("audit", "/console/audit");
+        pages.put("both-ends", "/console/demo");
+        pages.put("user", "/console/users/123456");
+        pages.put("order-refused", "/console/orders/800042?live=true");
+        pages.put("order", "/console/orders/800103");
+        pages.put("search-nothing", "/console/search?q=no-such-id");
+        pages.put("not-found", "/console/orders/no-such-order");
+        return pages;
+    }
+
+    @Test
+    void everyPageIsShownInBothLanguagesAndWidthsWithoutScrollingSideways() {
+        Shots.fill(app, mini);
+        for (String language : new String[] {"en-GB", "zh-CN"}) {
+            for (int width : new int[] {1280, 390}) {
+                Page page = as("operator", options(language, width, ColorScheme.LIGHT));
+                pages().forEach((name, path) -> shot(page, name, path, language, width));
+                Page nobody = page(options(language, width, ColorScheme.LIGHT));
+                shot(nobody, "login", "/login", language, width);
+            }
+        }
+        Page dark = as("operator", options("en-GB", 1280, ColorScheme.DARK));
+        for (String name : new String[] {"overview", "order-refused", "both-ends"}) {
+            shot(dark, name + "-dark", pages().get(name), "en-GB", 1280);
+        }
+    }
+
+    private static Browser.NewContextOptions options(String language, int width, ColorScheme scheme) {
+        return new Browser.NewContextOptions()
+                .setLocale(language)
+                .setColorScheme(scheme)
+                .setViewportSize(width, 800);
+    }
+
+    private void shot(Page page, String name, String path, String language, int width) {
+        Response answer = page.navigate(home + path);
+        assertThat(answer.status()).as(path).isEqualTo(name.equals("not-found") ? 404 : 200);
+        page.screenshot(new Page.ScreenshotOptions()
+                .setFullPage(true)
+                .setPath(FOLDER.resolve("%s-%s-%d.png".formatted(name, language.substring(0, 2), width))));
+        Object overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+        assertThat(((Number) overflow).intValue()).as(path + " at " + width).isZero();
+    }
+}
