@@ -3,7 +3,7 @@ package dev.twinsync.console;
 import dev.twinsync.api.Problem;
 import dev.twinsync.audit.Audit;
 import dev.twinsync.capture.Capture;
-import dev.twinsync.delivery.Outages;
+import dev.twinsync.flow.Outages;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.search.Search;
 import java.nio.file.Path;

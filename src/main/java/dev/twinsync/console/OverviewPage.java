@@ -3,7 +3,7 @@ package dev.twinsync.console;
 import dev.twinsync.audit.Audit;
 import dev.twinsync.capture.Capture;
 import dev.twinsync.capture.Clocks;
-import dev.twinsync.delivery.Outages;
+import dev.twinsync.flow.Outages;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import java.security.Principal;
@@ -211,15 +211,16 @@ class OverviewPage {
 
     private List<Trouble> troubles(List<Flows.Flow> all, List<Line> lines, Ages ages) {
         List<Trouble> troubles = new ArrayList<>();
-        outages.outages()
-                .forEach((prefix, outage) -> troubles.add(new Trouble(
-                        "bad",
-                        text(
-                                "trouble.outage",
-                                text("system." + prefix.replaceAll("deliver-|-", "")),
-                                show.ago(outage.since())),
-                        Show.safe(outage.cause()),
-                        "/console/flows#" + first(all, prefix))));
+        outages.outages().forEach((prefix, outage) -> {
+            String system = prefix.startsWith("deliver-") ? prefix.replaceAll("^deliver-|-$", "") : null;
+            troubles.add(new Trouble(
+                    "bad",
+                    system == null
+                            ? text("trouble.waits", prefix, show.ago(outage.since()))
+                            : text("trouble.outage", show.word("system." + system), show.ago(outage.since())),
+                    Show.safe(outage.cause()),
+                    "/console/flows#" + first(all, prefix)));
+        });
         capture.troubles()
                 .forEach((flow, why) -> troubles.add(
                         new Trouble("bad", text("trouble.poll", flow), Show.safe(why), "/console/flows#" + flow)));

@@ -13,7 +13,7 @@ import java.util.List;
  * @param sections the navigation
  * @param section the section that the page belongs to
  */
-public record Shell(
+record Shell(
         String person, String role, String theme, String lang, String here, List<Section> sections, String section) {
 
     /** @param key its message is {@code nav.<key>} */

@@ -20,7 +20,7 @@ import org.springframework.stereotype.Component;
 
 /** How values are written on a page; templates call it as {@code @show}. */
 @Component("show")
-public class Show {
+class Show {
 
     private static final DateTimeFormatter UTC =
             DateTimeFormatter.ofPattern("uuuu-MM-dd HH:mm:ss").withZone(ZoneOffset.UTC);
@@ -118,9 +118,9 @@ public class Show {
         return lines.isEmpty() ? "∅" : String.join("; ", lines);
     }
 
-    /** The part of an address that leads to an element of the page. */
-    public String anchor(String id) {
-        return '#' + id;
+    /** Where a flow is told of. */
+    public String flow(String id) {
+        return "/console/flows#" + id;
     }
 
     /** A note of the history in the reader's language where it is one of ours; what a system said is shown as it is. */

@@ -38,6 +38,7 @@ public class Outages {
     private final Map<String, CircuitBreaker> breakers = new ConcurrentHashMap<>();
     private final Map<String, Outage> outages = new ConcurrentHashMap<>();
 
+    /** Flows that a person has put still. */
     private final Set<String> held = ConcurrentHashMap.newKeySet();
 
     /** A flow can't be suspended by its own thread, which is at work in it. */

@@ -61,7 +61,7 @@ class BothEndsTest extends Browsing {
         assertThat(refused).hasCount(1, new HasCountOptions().setTimeout(30_000));
         String letter = refused.getAttribute("href").replaceAll("\\D", "");
         page.locator("#app-order-800042 a").first().click();
-        assertThat(page.locator("#letters ~ div")).containsText("#" + letter);
+        assertThat(page.locator("section[aria-labelledby=letters]")).containsText("#" + letter);
         assertThat(page.locator(".note.bad")).containsText("has refused this version");
         page.navigate(home + "/console/demo");
         page.locator("#mini-order-800042 button.danger").click();

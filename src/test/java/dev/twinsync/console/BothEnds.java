@@ -1,7 +1,7 @@
-package dev.twinsync.devservices;
+package dev.twinsync.console;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.twinsync.console.Shell;
+import dev.twinsync.devservices.MiniProgram;
 import java.security.Principal;
 import java.time.Duration;
 import java.time.Instant;
@@ -46,7 +46,7 @@ import org.springframework.web.bind.annotation.RequestParam;
 class BothEnds {
 
     static final List<String> USERS = List.of("123456", "200002", "200003");
-    static final List<String> ORDERS = List.of("789012", Demo.REFUSED, "800103", "800106");
+    static final List<String> ORDERS = List.of("789012", "800042", "800103", "800106");
 
     private static final List<String> STAGES = List.of("pending_payment", "paid", "shipped", "delivered", "completed");
     private static final Duration LONGEST = Duration.ofMinutes(5);
