@@ -40,7 +40,7 @@ import org.springframework.context.annotation.Import;
             "KAFKA_BROKERS=nowhere:1",
             "twinsync.mini.url=http://mini.invalid",
             "twinsync.mini.api-key=key",
-            "twinsync.mini.signing-secret=whsec_c2VjcmV0",
+            "twinsync.mini.signing-secret=whsec_dHdpbnN5bmMgc2lnbnMgdGhpcw==",
             "camel.main.routes-include-pattern=file:routes/shared/error-policy.camel.yaml,"
                     + "file:routes/shared/dead-letter.camel.yaml,file:routes/shared/call-mini-program.camel.yaml,"
                     + "file:routes/users/merge-users.camel.yaml"

@@ -51,12 +51,13 @@ public final class Due {
             }
         }
         if (base.exists()) {
-            // a key of an object that the golden record never had
+            // what the golden record never had: a key of an object, or what was lost to a deletion that was taken back
             for (String path : base.held().keySet()) {
                 if (!golden.fields().containsKey(path)
+                        && !base.unusable().contains(name(path))
                         && schema.field(path) != null
-                        && schema.field(path).byKey()
-                        && schema.field(path).systems().contains(base.system())) {
+                        && schema.field(path).systems().contains(base.system())
+                        && differs(golden, base, path)) {
                     due.add(path);
                 }
             }
