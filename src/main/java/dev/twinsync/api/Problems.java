@@ -44,6 +44,8 @@ class Problems extends ResponseEntityExceptionHandler {
         for (Throwable at = e; at != null; at = at.getCause() == at ? null : at.getCause()) {
             away |= at instanceof org.apache.kafka.common.KafkaException
                     || at instanceof java.util.concurrent.TimeoutException
+                    // the flows do not run yet, or no more
+                    || at instanceof java.util.concurrent.RejectedExecutionException
                     || at instanceof org.springframework.dao.DataAccessResourceFailureException
                     || at instanceof org.springframework.transaction.CannotCreateTransactionException
                     || at instanceof java.sql.SQLTransientConnectionException;

@@ -45,13 +45,13 @@ public class MiniProgram {
             byte[] bytes = secret.startsWith("whsec_")
                     ? Base64.getDecoder().decode(secret.substring("whsec_".length()))
                     : new byte[0];
-            if (bytes.length >= 16) {
+            if (bytes.length > 0) {
                 return bytes;
             }
         } catch (IllegalArgumentException e) {
             // told below
         }
-        throw new InvalidSetting("MINI_SIGNING_SECRET: write whsec_ and the secret in Base64, at least 16 bytes");
+        throw new InvalidSetting("MINI_SIGNING_SECRET: write whsec_ and the secret in Base64");
     }
 
     /** Turns mini_path, mini_query and the body into the request, with nothing else of the message. */
