@@ -14,6 +14,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.springframework.context.ConfigurableApplicationContext;
 import org.springframework.web.bind.annotation.RequestMethod;
+import org.springframework.web.bind.annotation.RestController;
 import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerMapping;
 
 /** Nobody gets past the rights, on any path that is mapped, on either port. */
@@ -21,8 +22,11 @@ class SecurityTest {
 
     private static Caller caller;
 
-    /** Method and path of all that is mapped. */
+    /** Method and path of all of the API that is mapped. */
     private static final Set<String> MAPPED = new TreeSet<>();
+
+    /** The same of the console's pages, which have a login of their own. */
+    private static final Set<String> PAGES = new TreeSet<>();
 
     @BeforeAll
     static void start() {
@@ -31,10 +35,11 @@ class SecurityTest {
         service.getBean("requestMappingHandlerMapping", RequestMappingHandlerMapping.class)
                 .getHandlerMethods()
                 .forEach((info, method) -> {
-                    if (method.getBeanType().getName().startsWith("dev.twinsync.")) {
+                    boolean page = method.getBeanType().getName().startsWith("dev.twinsync.console.");
+                    if (page || method.getBeanType().isAnnotationPresent(RestController.class)) {
                         for (String pattern : info.getPatternValues()) {
                             for (RequestMethod verb : info.getMethodsCondition().getMethods()) {
-                                MAPPED.add(verb + " " + sample(pattern));
+                                (page ? PAGES : MAPPED).add(verb + " " + sample(pattern));
                             }
                         }
                     }
@@ -104,9 +109,25 @@ class SecurityTest {
     }
 
     @Test
+    void noPageIsShownWithoutALogin() throws Exception {
+        for (String page : PAGES) {
+            if (page.equals("GET /login")) {
+                continue;
+            }
+            for (String key : new String[] {null, "app-key", "mini-key", "wrong"}) {
+                HttpResponse<String> answer = call(key, page);
+                assertThat(answer.statusCode()).as(page).isIn(302, 401, 403);
+                answer.headers()
+                        .firstValue("Location")
+                        .ifPresent(location -> assertThat(location).as(page).contains("/login"));
+            }
+        }
+    }
+
+    @Test
     void whatIsMappedNowhereIsRefusedToo() throws Exception {
         for (String path :
-                List.of("/", "/error", "/actuator", "/env", "/users", "/a/b/c/d", "/sync_user_data/batch/x")) {
+                List.of("/error", "/actuator", "/env", "/users", "/a/b/c/d", "/sync_user_data/batch/x")) {
             assertThat(caller.get(null, path).statusCode()).as(path).isEqualTo(401);
             assertThat(caller.get("app-key", path).statusCode()).as(path).isIn(403, 404, 405);
         }

@@ -61,10 +61,7 @@ class HealthTest {
         soon(() -> assertThat(status("systems", "app")).isEqualTo("UP"));
         soon(() -> assertThat(status("systems", "mini")).isEqualTo("UP"));
         // camel's own checks would make a flow that waits a reason to restart
-        assertThat(caller.json("ops-key", "/actuator/health")
-                        .path("components")
-                        .properties()
-                        .stream()
+        assertThat(caller.json("ops-key", "/actuator/health").path("components").properties().stream()
                         .filter(part -> part.getKey().startsWith("camel")))
                 .isEmpty();
         CamelContext camel = service.getBean(CamelContext.class);
