@@ -58,7 +58,12 @@ class Security {
                         .requestMatchers(HttpMethod.GET, "/openapi.yaml")
                         .permitAll()
                         .requestMatchers(
-                                HttpMethod.GET, "/conflicts", "/dead-letters", "/dead-letters/*", "/*/*/timeline")
+                                HttpMethod.GET,
+                                "/conflicts",
+                                "/dead-letters",
+                                "/dead-letters/**",
+                                "/*/*/timeline",
+                                "/alerts.yaml")
                         .hasAnyRole(READS)
                         .requestMatchers(HttpMethod.GET, "/*/*")
                         .hasAnyRole("BACKEND", "OPS", "VIEWER", "OPERATOR", "ADMIN")

@@ -7,12 +7,14 @@ import dev.twinsync.record.Masking;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.Map;
+import java.util.UUID;
 
 /**
  * A message that could not be handled, on its way to the store.
  *
- * @param eventId the letter's own id: stored twice, it is one letter
- * @param slot what of the record: empty for its delivery, else the field that can't be used
+ * @param eventId this failure's own id: stored twice, it is one
+ * @param slot what of the record: empty for its delivery, the field that can't be used, or the place of the message
+ *     that can't be worked ({@code message@topic/partition/offset})
  * @param version the golden version that was to be delivered, or null
  * @param status HTTP status or null; {@code code} the system's own code, or null
  * @param topic the topic of the original; its letters go to {@code <topic>-dlt}
@@ -45,11 +47,46 @@ public record Letter(
         text = Masking.inText(text);
     }
 
+    private static final String MESSAGE = "message@";
+    private static final String UNKNOWN = "unknown@";
+
+    /** What failed: a record's delivery, one of its fields, a message, or a message of another's making. */
+    public enum Kind {
+        DELIVERY,
+        FIELD,
+        MESSAGE,
+        UNKNOWN
+    }
+
+    static Kind kind(String slot) {
+        if (slot.isEmpty()) {
+            return Kind.DELIVERY;
+        }
+        return slot.startsWith(MESSAGE) ? Kind.MESSAGE : slot.startsWith(UNKNOWN) ? Kind.UNKNOWN : Kind.FIELD;
+    }
+
+    static String messageSlot(String place) {
+        return MESSAGE + place;
+    }
+
+    static String unknownSlot(String place) {
+        return UNKNOWN + place;
+    }
+
     /** Letters of one cause: the error and where it arose, with ids and digits folded. */
     String group() {
-        String folded = text == null
-                ? ""
-                : text.replaceAll("[0-9a-fA-F]{8}-[0-9a-fA-F-]{27,}", "#").replaceAll("\\d+", "#");
+        return group(errorClass, code, status, route, step, text, id);
+    }
+
+    static String group(
+            String errorClass, String code, Integer status, String route, String step, String text, String id) {
+        String folded = text == null ? "" : text;
+        if (id.length() > 2) {
+            folded = folded.replace(id, "#");
+        }
+        folded = folded.replaceAll("(?i)\\b[0-9a-f]{8}-[0-9a-f-]{27,}", "#")
+                .replaceAll("(?i)\\b(?=[a-f]*\\d)[0-9a-f]{12,}\\b", "#")
+                .replaceAll("\\d+", "#");
         String cause = (code == null ? errorClass : code + (status == null ? "" : "/" + status))
                 + '|'
                 + route
@@ -57,9 +94,7 @@ public record Letter(
                 + step
                 + '|'
                 + folded;
-        return java.util
-                .UUID
-                .nameUUIDFromBytes(cause.getBytes(StandardCharsets.UTF_8))
+        return UUID.nameUUIDFromBytes(cause.getBytes(StandardCharsets.UTF_8))
                 .toString()
                 .substring(0, 13);
     }

@@ -552,7 +552,7 @@ public class Delivery {
                 Instant.now(),
                 Topics.changed(schema.entity()),
                 told.record().getMessage().getBody(byte[].class),
-                DeadLetters.headers(told.record().getMessage()),
+                DeadLetters.origin(told.record().getMessage(), call == null ? root : null),
                 request,
                 systems);
     }

@@ -2,8 +2,10 @@ package dev.twinsync.flow;
 
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.camel.Exchange;
 import org.apache.camel.component.kafka.KafkaConstants;
@@ -14,6 +16,7 @@ import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.context.annotation.Lazy;
 import org.springframework.stereotype.Component;
 
 /**
@@ -31,6 +34,12 @@ public class Commits {
 
     /** Per route: partition to the first offset that was not worked. */
     private final Map<String, Map<TopicPartition, Long>> holes = new ConcurrentHashMap<>();
+
+    private final Retried retried;
+
+    Commits(@Lazy Retried retried) {
+        this.retried = retried;
+    }
 
     /** Whether the batch lies behind a hole: it is not to be worked now, and will be read again. */
     boolean behindHole(Exchange exchange) {
@@ -67,6 +76,7 @@ public class Commits {
      */
     public void commit(Exchange exchange) {
         Map<TopicPartition, Long> open = holes(exchange);
+        retried(exchange, open.keySet());
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
         edges(exchange, true).forEach((partition, last) -> {
             if (!open.containsKey(partition)) {
@@ -80,6 +90,19 @@ public class Commits {
             consumer(exchange).commitSync(offsets, TIMEOUT);
         } catch (KafkaException e) {
             LOG.warn("{} could not commit {}: {}", exchange.getFromRouteId(), offsets, e.toString());
+        }
+    }
+
+    private void retried(Exchange exchange, Set<TopicPartition> open) {
+        Set<Long> letters = new HashSet<>();
+        for (Exchange record : batch(exchange)) {
+            String letter = record.getMessage().getHeader(Retried.HEADER, String.class);
+            if (letter != null && letter.matches("\\d{1,18}") && !open.contains(partition(record))) {
+                letters.add(Long.valueOf(letter));
+            }
+        }
+        if (!letters.isEmpty()) {
+            retried.worked(letters);
         }
     }
 
@@ -105,12 +128,16 @@ public class Commits {
     private static Map<TopicPartition, Long> edges(Exchange exchange, boolean last) {
         Map<TopicPartition, Long> edges = new HashMap<>();
         for (Exchange record : batch(exchange)) {
-            TopicPartition partition = new TopicPartition(
-                    record.getMessage().getHeader(KafkaConstants.TOPIC, String.class),
-                    record.getMessage().getHeader(KafkaConstants.PARTITION, Integer.class));
+            TopicPartition partition = partition(record);
             long offset = record.getMessage().getHeader(KafkaConstants.OFFSET, Long.class);
             edges.merge(partition, offset, last ? Math::max : Math::min);
         }
         return edges;
+    }
+
+    private static TopicPartition partition(Exchange record) {
+        return new TopicPartition(
+                record.getMessage().getHeader(KafkaConstants.TOPIC, String.class),
+                record.getMessage().getHeader(KafkaConstants.PARTITION, Integer.class));
     }
 }

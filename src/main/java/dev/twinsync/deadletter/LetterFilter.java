@@ -1,0 +1,156 @@
+package dev.twinsync.deadletter;
+
+import java.time.DateTimeException;
+import java.time.OffsetDateTime;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Which letters are meant; the same words in a link, a call and a retry. What is absent or empty does not filter, and a
+ * word that isn't known is refused: a retry of everything must not hang on a slip of the pen.
+ */
+public final class LetterFilter {
+
+    private record Condition(String sql, String check, String write) {
+        Condition(String sql) {
+            this(sql, null, null);
+        }
+    }
+
+    private static final String TIME = "a time with its offset, as 2026-01-01T08:00:00+08:00";
+    private static final Map<String, Condition> CONDITIONS = new LinkedHashMap<>();
+
+    static {
+        CONDITIONS.put(
+                "state",
+                new Condition(
+                        "d.state = any (string_to_array(?, ','))",
+                        "(open|retrying|resolved|superseded|discarded)(,(open|retrying|resolved|superseded|discarded))*",
+                        "open, retrying, resolved, superseded or discarded"));
+        CONDITIONS.put("entity", new Condition("d.entity = ?"));
+        CONDITIONS.put("system", new Condition("d.system = ?"));
+        CONDITIONS.put("route", new Condition("d.route = ?"));
+        CONDITIONS.put("step", new Condition("d.step = ?"));
+        CONDITIONS.put("group", new Condition("d.failure_group = ?"));
+        CONDITIONS.put("key", new Condition("d.record_id = ?"));
+        CONDITIONS.put(
+                "kind", new Condition("""
+                        case when d.slot = '' then 'delivery' when d.slot like 'message@%' then 'message'
+                          when d.slot like 'unknown@%' then 'unknown' else 'field' end = ?""", "delivery|field|message|unknown", "delivery, field, message or unknown"));
+        CONDITIONS.put("field", new Condition("d.slot = ?"));
+        CONDITIONS.put("error", new Condition("? in (d.error ->> 'code', d.error ->> 'status', d.error ->> 'class')"));
+        CONDITIONS.put(
+                "attempts", new Condition("d.attempts >= cast(? as int)", "\\d{1,9}", "the least number of attempts"));
+        CONDITIONS.put(
+                "header",
+                new Condition(
+                        "d.headers @> jsonb_build_object(split_part(?, ':', 1), substr(?, strpos(?, ':') + 1))",
+                        "[^:]+:.*",
+                        "name:value"));
+        CONDITIONS.put(
+                "q",
+                new Condition(
+                        "strpos(lower(d.record_id || ' ' || d.id || ' ' || coalesce(d.error ->> 'message', '')), lower(?)) > 0"));
+        CONDITIONS.put("from", new Condition("d.last_failed_at >= cast(? as timestamptz)", null, TIME));
+        CONDITIONS.put("to", new Condition("d.last_failed_at < cast(? as timestamptz)", null, TIME));
+        CONDITIONS.put("up_to", new Condition("d.id <= cast(? as bigint)", "\\d{1,18}", "the id of the newest letter"));
+        CONDITIONS.put(
+                "ids",
+                new Condition(
+                        "d.id = any (cast(string_to_array(?, ',') as bigint[]))",
+                        "\\d{1,18}(,\\d{1,18})*",
+                        "ids of letters, separated by commas"));
+        CONDITIONS.put(
+                "group_state",
+                new Condition(
+                        "d.failure_group in (select g.id from letter_group g where g.state = ?)",
+                        "new|acknowledged|fixed|ignored",
+                        "new, acknowledged, fixed or ignored"));
+        CONDITIONS.put(
+                "operation",
+                new Condition(
+                        "d.id in (select i.letter from retry_item i where i.operation = cast(? as bigint))",
+                        "\\d{1,18}",
+                        "the number of a retry"));
+    }
+
+    /** A filter that can't be used. */
+    public static class Invalid extends RuntimeException {
+        private final String name;
+
+        Invalid(String name, String message) {
+            super(message);
+            this.name = name;
+        }
+
+        /** The word of the filter that is wrong. */
+        public String name() {
+            return name;
+        }
+    }
+
+    private final Map<String, String> values = new LinkedHashMap<>();
+
+    private LetterFilter() {}
+
+    /**
+     * @param given words and values
+     * @param beside words that are no filter, but of the call
+     * @throws Invalid naming the word and what to write instead
+     */
+    public static LetterFilter of(Map<String, String> given, String... beside) {
+        LetterFilter filter = new LetterFilter();
+        Set<String> passed = Set.copyOf(Arrays.asList(beside));
+        given.forEach((name, value) -> {
+            if (passed.contains(name) || value == null || value.isEmpty()) {
+                return;
+            }
+            Condition condition = CONDITIONS.get(name);
+            if (condition == null) {
+                throw new Invalid(
+                        name, name + ": there is no such filter; there are " + String.join(", ", CONDITIONS.keySet()));
+            }
+            boolean usable = condition.check() == null || value.matches(condition.check());
+            if (condition.check() == null && TIME.equals(condition.write())) {
+                try {
+                    OffsetDateTime.parse(value);
+                } catch (DateTimeException e) {
+                    usable = false;
+                }
+            }
+            if (!usable || value.indexOf('\0') >= 0) {
+                throw new Invalid(name, name + ": write " + condition.write());
+            }
+            filter.values.put(name, value);
+        });
+        return filter;
+    }
+
+    public Map<String, String> values() {
+        return Map.copyOf(values);
+    }
+
+    /** Adds the conditions on {@code dead_letter d} to a statement that has a where clause. */
+    void where(StringBuilder sql, List<Object> arguments) {
+        values.forEach((name, value) -> {
+            String condition = CONDITIONS.get(name).sql();
+            sql.append(" and ").append(condition);
+            condition.chars().filter(c -> c == '?').forEach(c -> arguments.add(value));
+        });
+    }
+
+    /** The same filter with one word more or another value. */
+    public LetterFilter with(String name, String value) {
+        Map<String, String> more = new LinkedHashMap<>(values);
+        more.put(name, value);
+        return of(more);
+    }
+
+    static List<Object> arguments(Object... first) {
+        return new ArrayList<>(Arrays.asList(first));
+    }
+}

@@ -1,0 +1,429 @@
+package dev.twinsync.deadletter;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.merge.Base;
+import dev.twinsync.merge.Due;
+import dev.twinsync.merge.Golden;
+import dev.twinsync.record.Json;
+import dev.twinsync.record.Schema;
+import dev.twinsync.record.Schemas;
+import dev.twinsync.state.Records;
+import java.sql.Timestamp;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.NoSuchElementException;
+import java.util.Optional;
+import java.util.function.Consumer;
+import org.springframework.beans.factory.annotation.Value;
+import org.springframework.dao.DuplicateKeyException;
+import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.stereotype.Component;
+
+/** The letters as people see them: found by filter, told whole and masked, hidden and brought back. */
+@Component
+public class Letters {
+
+    private static final String BRIEF = """
+            select d.id, d.state, d.superseded_by, d.entity, d.record_id, d.system, d.slot, d.route, d.step, d.file,
+              d.failure_group, d.version, d.error::text as error, d.attempts, d.first_failed_at, d.last_failed_at, d.closed_at,
+              d.reason, g.state as group_state
+            from dead_letter d left join letter_group g on g.id = d.failure_group""";
+
+    private final JdbcTemplate jdbc;
+    private final Schemas schemas;
+    private final Records records;
+    private final Masks masks;
+    private final Preview preview;
+    private final Duration retention;
+
+    Letters(
+            JdbcTemplate jdbc,
+            Schemas schemas,
+            Records records,
+            Masks masks,
+            Preview preview,
+            @Value("${twinsync.dead-letters.retention:90d}") Duration retention) {
+        this.jdbc = jdbc;
+        this.schemas = schemas;
+        this.records = records;
+        this.masks = masks;
+        this.preview = preview;
+        this.retention = retention;
+    }
+
+    /** @param next the id to go on after, or null at the end */
+    public record Page(List<ObjectNode> items, Long next) {}
+
+    /** Letters newest first, those with a smaller id than {@code after}. */
+    public Page list(LetterFilter filter, long after, int limit) {
+        StringBuilder sql = new StringBuilder(BRIEF).append(" where d.id < ?");
+        List<Object> arguments = LetterFilter.arguments(after);
+        filter.where(sql, arguments);
+        sql.append(" order by d.id desc limit ?");
+        arguments.add(limit + 1);
+        List<ObjectNode> items = new ArrayList<>();
+        jdbc.query(
+                sql.toString(),
+                row -> {
+                    items.add(brief(row));
+                },
+                arguments.toArray());
+        boolean more = items.size() > limit;
+        List<ObjectNode> page = more ? items.subList(0, limit) : items;
+        return new Page(page, more ? page.get(limit - 1).get("id").asLong() : null);
+    }
+
+    public long count(LetterFilter filter) {
+        StringBuilder sql = new StringBuilder("select count(*) from dead_letter d where true");
+        List<Object> arguments = LetterFilter.arguments();
+        filter.where(sql, arguments);
+        Long count = jdbc.queryForObject(sql.toString(), Long.class, arguments.toArray());
+        return count == null ? 0 : count;
+    }
+
+    /** The letters of a filter, one after the other, with message, headers and request: for an export. */
+    public void each(LetterFilter filter, Consumer<ObjectNode> letter) {
+        long after = Long.MAX_VALUE;
+        while (true) {
+            StringBuilder sql = new StringBuilder(BRIEF.replace(
+                            "d.reason,",
+                            "d.reason, d.message, d.headers::text as headers, d.request::text as request,"))
+                    .append(" where d.id < ?");
+            List<Object> arguments = LetterFilter.arguments(after);
+            filter.where(sql, arguments);
+            sql.append(" order by d.id desc limit 500");
+            List<ObjectNode> page = jdbc.query(
+                    sql.toString(),
+                    (row, n) -> {
+                        ObjectNode item = brief(row);
+                        item.set("message", masks.message(row.getBytes("message")));
+                        item.set("headers", masks.headers(Json.read(row.getString("headers"))));
+                        item.set("request", tree(row.getString("request")));
+                        return item;
+                    },
+                    arguments.toArray());
+            page.forEach(letter);
+            if (page.size() < 500) {
+                return;
+            }
+            after = page.get(page.size() - 1).get("id").asLong();
+        }
+    }
+
+    private ObjectNode brief(java.sql.ResultSet row) throws java.sql.SQLException {
+        ObjectNode item = Json.MAPPER.createObjectNode();
+        String slot = row.getString("slot");
+        Letter.Kind kind = Letter.kind(slot);
+        item.put("id", row.getLong("id"));
+        item.put("state", row.getString("state"));
+        item.put("superseded_by", (Long) row.getObject("superseded_by"));
+        item.put("entity", row.getString("entity"));
+        item.put("key", row.getString("record_id"));
+        item.put("system", row.getString("system"));
+        item.put("kind", kind.name().toLowerCase(java.util.Locale.ROOT));
+        item.put("field", kind == Letter.Kind.FIELD ? slot : null);
+        item.put("route", row.getString("route"));
+        item.put("step", row.getString("step"));
+        item.put("file", row.getString("file"));
+        item.put("group", row.getString("failure_group"));
+        item.put(
+                "group_state", Optional.ofNullable(row.getString("group_state")).orElse("new"));
+        item.put("version", (Long) row.getObject("version"));
+        item.set("error", error(row.getString("error")));
+        item.put("attempts", row.getInt("attempts"));
+        item.put("first_failed_at", time(row.getTimestamp("first_failed_at")));
+        item.put("last_failed_at", time(row.getTimestamp("last_failed_at")));
+        item.put("closed_at", time(row.getTimestamp("closed_at")));
+        item.put("expires_at", expires(row.getTimestamp("closed_at")));
+        item.put("reason", Masks.text(row.getString("reason")));
+        return item;
+    }
+
+    /** When retention takes a closed letter; an open one is never taken. */
+    private String expires(Timestamp closed) {
+        return closed == null ? null : closed.toInstant().plus(retention).toString();
+    }
+
+    static ObjectNode error(String text) {
+        ObjectNode error = (ObjectNode) Json.read(text);
+        error.put("message", Masks.text(error.path("message").asText(null)));
+        return error;
+    }
+
+    private JsonNode tree(String text) {
+        return text == null ? null : masks.tree(Json.read(text));
+    }
+
+    private static String time(Timestamp at) {
+        return at == null ? null : at.toInstant().toString();
+    }
+
+    /**
+     * A letter whole: its message, what was sent, what each system held then and holds now, and what a retry would do.
+     *
+     * @throws NoSuchElementException where there is no such letter
+     */
+    public ObjectNode detail(long letter) {
+        record Row(ObjectNode item, String slot, Long version, String retries) {}
+        List<Row> found = jdbc.query(
+                BRIEF.replace("d.reason,", """
+                                d.reason, d.message, d.headers::text as headers, d.request::text as request,
+                                d.systems::text as systems, d.retries::text as retries,""") + " where d.id = ?",
+                (row, n) -> {
+                    ObjectNode item = brief(row);
+                    JsonNode headers = masks.headers(Json.read(row.getString("headers")));
+                    item.set("message", masks.message(row.getBytes("message")));
+                    item.set("stack", headers.get(DeadLetters.STACK));
+                    ((ObjectNode) headers).remove(DeadLetters.STACK);
+                    item.set("headers", headers);
+                    item.set("request", tree(row.getString("request")));
+                    item.set("systems", tree(row.getString("systems")));
+                    return new Row(
+                            item, row.getString("slot"), (Long) row.getObject("version"), row.getString("retries"));
+                },
+                letter);
+        if (found.isEmpty()) {
+            throw missing(letter);
+        }
+        Row row = found.get(0);
+        row.item().set("retries", retries(letter, row.retries()));
+        row.item().set("failures", failures(letter));
+        now(row.item(), row.slot(), row.version());
+        return row.item();
+    }
+
+    static NoSuchElementException missing(long letter) {
+        return new NoSuchElementException("no dead letter " + letter);
+    }
+
+    /** What the record is by now, beside what the letter wanted. */
+    private void now(ObjectNode item, String slot, Long version) {
+        String entity = item.get("entity").asText();
+        String system = item.get("system").asText();
+        if (!schemas.has(entity)) {
+            item.putNull("now");
+            item.set("retry_now", Preview.json(null, Preview.NOTHING));
+            return;
+        }
+        Schema schema = schemas.of(entity);
+        String key = item.get("key").asText();
+        Records.Snapshot snapshot = records.load(entity, List.of(key)).get(key);
+        Golden golden = snapshot.golden();
+        ObjectNode now = item.putObject("now");
+        now.put("version", golden.version());
+        now.set("golden", shown(schema, golden.values()));
+        ObjectNode systems = now.putObject("systems");
+        for (String name : schema.systems()) {
+            Base base = snapshot.bases().getOrDefault(name, Base.unknown(name));
+            Records.Delivery delivery = snapshot.delivery().get(name);
+            ObjectNode one = systems.putObject(name);
+            one.put("exists", base.exists());
+            one.put("in_doubt", base.doubt());
+            one.put("position", base.position());
+            one.put(
+                    "observed_at",
+                    delivery == null || delivery.observedAt() == null
+                            ? null
+                            : delivery.observedAt().toString());
+            one.set("held", base.exists() ? shown(schema, base.held()) : null);
+            ArrayNode altered = one.putArray("altered");
+            Due.altered(base).forEach(altered::add);
+        }
+        Base base = snapshot.bases().getOrDefault(system, Base.unknown(system));
+        boolean superseded = item.get("state").asText().equals("superseded")
+                || slot.isEmpty() && version != null && base.seen() >= version;
+        item.put("superseded", superseded);
+        item.set("retry_now", Preview.json(schema, preview.of(schema, slot, item.get("headers"), snapshot, system)));
+    }
+
+    private static ObjectNode shown(Schema schema, Map<String, JsonNode> values) {
+        Map<String, JsonNode> masked = new HashMap<>();
+        values.forEach((path, value) -> masked.put(path, Masks.value(schema, path, value)));
+        return schema.assemble(masked);
+    }
+
+    /** Each retry with what came of it. */
+    private ArrayNode retries(long letter, String text) {
+        Map<Long, String[]> outcomes = new HashMap<>();
+        jdbc.query(
+                "select operation, state, note, ended_at from retry_item where letter = ?",
+                row -> {
+                    outcomes.put(
+                            row.getLong(1),
+                            new String[] {row.getString(2), row.getString(3), time(row.getTimestamp(4))});
+                },
+                letter);
+        ArrayNode retries = Json.MAPPER.createArrayNode();
+        for (JsonNode entry : Json.read(text)) {
+            ObjectNode one = entry.deepCopy();
+            one.put("reason", Masks.text(one.path("reason").asText(null)));
+            String[] outcome = outcomes.get(one.path("operation").asLong(-1));
+            one.put("outcome", outcome == null ? null : outcome[0]);
+            one.put("note", outcome == null ? null : outcome[1]);
+            one.put("ended_at", outcome == null ? null : outcome[2]);
+            retries.add(one);
+        }
+        return retries;
+    }
+
+    private ArrayNode failures(long letter) {
+        ArrayNode failures = Json.MAPPER.createArrayNode();
+        jdbc.query(
+                "select at, version, error::text as error from dead_letter_attempt where letter = ? order by at desc limit 50",
+                row -> {
+                    ObjectNode one = failures.addObject();
+                    one.put("at", time(row.getTimestamp(1)));
+                    one.put("version", (Long) row.getObject(2));
+                    one.set("error", error(row.getString(3)));
+                },
+                letter);
+        return failures;
+    }
+
+    private String state(long letter) {
+        List<String> state = jdbc.queryForList("select state from dead_letter where id = ?", String.class, letter);
+        if (state.isEmpty()) {
+            throw missing(letter);
+        }
+        return state.get(0);
+    }
+
+    /** Hides an open letter; it can be brought back until retention ends. */
+    public void discard(long letter, String reason) {
+        int done = jdbc.update("""
+                with ended as (
+                  update dead_letter set state = 'discarded', reason = ?, closed_at = clock_timestamp()
+                  where id = ? and state in ('open', 'retrying') returning id),
+                items as (
+                  update retry_item i set state = 'skipped', note = 'discarded', ended_at = clock_timestamp()
+                  from ended where i.letter = ended.id and i.state in ('pending', 'taken', 'sent'))
+                insert into history (entity, id, kind, system, version, note)
+                select d.entity, d.record_id, 'dead_letter', d.system, d.version, 'discarded'
+                from dead_letter d join ended on ended.id = d.id""", reason.replace('\0', ' '), letter);
+        if (done == 0) {
+            throw new DeadLetters.Refused("the letter is " + state(letter) + "; only an open one can be discarded");
+        }
+    }
+
+    /** Brings a discarded letter back. */
+    public void restore(long letter) {
+        try {
+            int done = jdbc.update(
+                    "update dead_letter set state = 'open', closed_at = null where id = ? and state = 'discarded'",
+                    letter);
+            if (done == 0) {
+                throw new DeadLetters.Refused(
+                        "the letter is " + state(letter) + "; only a discarded one can be restored");
+            }
+        } catch (DuplicateKeyException e) {
+            throw new DeadLetters.Refused("a newer letter of this record at this system is open");
+        }
+    }
+
+    /**
+     * Groups by cause, the largest first: those with open letters, and with {@code all} those that have none any more.
+     *
+     * @param state of the group, or null for all
+     */
+    public List<ObjectNode> groups(String state, boolean all) {
+        List<ObjectNode> groups = new ArrayList<>();
+        jdbc.query(
+                """
+                select g.id, g.entity, g.system, g.route, g.step, g.error::text as error, g.state, g.note, g.changed_by,
+                  g.changed_at, g.arrivals, g.first_seen, g.last_seen, coalesce(o.count, 0) as count,
+                  coalesce(o.records, 0) as records, o.oldest
+                from letter_group g left join (
+                  select failure_group, count(*) as count, count(distinct record_id) as records, min(first_failed_at) as oldest
+                  from dead_letter where state in ('open', 'retrying') group by failure_group) o on o.failure_group = g.id
+                where (cast(? as text) is null or g.state = ?) and (? or o.count > 0)
+                order by coalesce(o.count, 0) desc, g.last_seen desc, g.id limit 1000""",
+                row -> {
+                    groups.add(group(row));
+                },
+                state,
+                state,
+                all);
+        return groups;
+    }
+
+    /** @throws NoSuchElementException where there is no such group */
+    public ObjectNode group(String id) {
+        List<ObjectNode> groups = jdbc.query("""
+                select g.id, g.entity, g.system, g.route, g.step, g.error::text as error, g.state, g.note, g.changed_by,
+                  g.changed_at, g.arrivals, g.first_seen, g.last_seen, count(d.id) as count,
+                  count(distinct d.record_id) as records, min(d.first_failed_at) as oldest
+                from letter_group g left join dead_letter d on d.failure_group = g.id and d.state in ('open', 'retrying')
+                where g.id = ? group by g.id""", (row, n) -> group(row), id);
+        if (groups.isEmpty()) {
+            throw new NoSuchElementException("no group " + id);
+        }
+        return groups.get(0);
+    }
+
+    private static ObjectNode group(java.sql.ResultSet row) throws java.sql.SQLException {
+        ObjectNode group = Json.MAPPER.createObjectNode();
+        group.put("group", row.getString("id"));
+        group.put("entity", row.getString("entity"));
+        group.put("system", row.getString("system"));
+        group.put("route", row.getString("route"));
+        group.put("step", row.getString("step"));
+        group.set("error", error(row.getString("error")));
+        group.put("count", row.getLong("count"));
+        group.put("records", row.getLong("records"));
+        group.put("arrivals", row.getLong("arrivals"));
+        group.put("first_seen", time(row.getTimestamp("first_seen")));
+        group.put("last_seen", time(row.getTimestamp("last_seen")));
+        group.put("oldest_open", time(row.getTimestamp("oldest")));
+        group.put("state", row.getString("state"));
+        group.put("note", Masks.text(row.getString("note")));
+        group.put("changed_by", row.getString("changed_by"));
+        group.put("changed_at", time(row.getTimestamp("changed_at")));
+        return group;
+    }
+
+    /**
+     * Says what is known of a cause.
+     *
+     * @param state new, acknowledged, fixed or ignored, or null to leave it
+     * @param note null leaves it, an empty one takes it away
+     */
+    public ObjectNode mark(String group, String state, String note, String who) {
+        int done = jdbc.update(
+                """
+                update letter_group set state = coalesce(?, state), note = case when ? then nullif(?, '') else note end,
+                  changed_by = ?, changed_at = clock_timestamp()
+                where id = ?""",
+                state,
+                note != null,
+                note == null ? null : note.replace('\0', ' ').strip(),
+                who,
+                group);
+        if (done == 0) {
+            throw new NoSuchElementException("no group " + group);
+        }
+        return group(group);
+    }
+
+    /** @param count of closed letters that retention takes before {@code until} */
+    public record Ending(long count, Instant first, Instant until) {}
+
+    /** What retention takes within a week. */
+    public Ending ending() {
+        Instant until = Instant.now().plus(Duration.ofDays(7));
+        return jdbc.queryForObject(
+                "select count(*), min(closed_at) from dead_letter where closed_at < ?",
+                (row, n) -> new Ending(
+                        row.getLong(1),
+                        row.getTimestamp(2) == null
+                                ? null
+                                : row.getTimestamp(2).toInstant().plus(retention),
+                        until),
+                Timestamp.from(until.minus(retention)));
+    }
+}

@@ -1,0 +1,120 @@
+package dev.twinsync.deadletter;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.node.TextNode;
+import dev.twinsync.record.Field;
+import dev.twinsync.record.Json;
+import dev.twinsync.record.Masking;
+import dev.twinsync.record.Schema;
+import dev.twinsync.record.Schemas;
+import java.nio.charset.StandardCharsets;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.springframework.stereotype.Component;
+
+/**
+ * What of a letter may be shown: personal fields by the schema's word wherever they stand, and in free text, which may be
+ * anyone's, what looks like a phone or a credential.
+ */
+@Component
+class Masks {
+
+    private static final Pattern PHONE =
+            Pattern.compile("(?<![\\w.])(?:\\+?86[- ]?)?1[3-9]\\d[- ]?\\d{4}[- ]?\\d{4}(?![\\w])|\\+\\d{8,15}(?!\\d)");
+    private static final Pattern CREDENTIAL = Pattern.compile(
+            "(?i)\\b(bearer|basic)\\s+[\\w.~+/=-]{6,}|\\bwhsec_[\\w+/=-]+|\\b(access_token|api_?key|secret|password|token)([\"']?\\s*[:=]\\s*[\"']?)[^\\s\"',;&}]+");
+    private static final Pattern SECRET_NAME =
+            Pattern.compile("(?i).*(authorization|cookie|token|secret|password|api-?key).*");
+    private static final Pattern ID_NAME =
+            Pattern.compile("(?i)(.*[_-])?id|idempotency_key|subject|ce_subject|ce_id|version|position|if_match");
+
+    private final Set<String> personal = new HashSet<>();
+    private final Set<String> keys = new HashSet<>();
+
+    Masks(Schemas schemas) {
+        for (Schema schema : schemas.all()) {
+            keys.add(schema.key());
+            schema.fields().stream().filter(Field::personal).forEach(field -> personal.add(field.name()));
+        }
+    }
+
+    /** Free text as it may be shown. */
+    static String text(String text) {
+        if (text == null) {
+            return null;
+        }
+        Matcher phone = PHONE.matcher(text);
+        String masked = phone.replaceAll(found -> Matcher.quoteReplacement(phone(found.group())));
+        return CREDENTIAL.matcher(masked).replaceAll(found -> {
+            String scheme = found.group(1) != null ? found.group(1) + ' ' : "";
+            String name = found.group(2) != null ? found.group(2) + found.group(3) : "";
+            return Matcher.quoteReplacement(scheme + name + "****");
+        });
+    }
+
+    private static String phone(String found) {
+        String digits = found.replaceAll("[- ]", "");
+        return digits.substring(0, digits.length() - 8) + "****" + digits.substring(digits.length() - 4);
+    }
+
+    /** A tree as it may be shown; the original is left alone. */
+    JsonNode tree(JsonNode node) {
+        if (node instanceof ObjectNode object) {
+            ObjectNode masked = Json.MAPPER.createObjectNode();
+            object.properties()
+                    .forEach(member -> masked.set(member.getKey(), member(member.getKey(), member.getValue())));
+            return masked;
+        }
+        if (node instanceof ArrayNode array) {
+            ArrayNode masked = Json.MAPPER.createArrayNode();
+            array.forEach(item -> masked.add(tree(item)));
+            return masked;
+        }
+        return node != null && node.isTextual() ? TextNode.valueOf(text(node.asText())) : node;
+    }
+
+    private JsonNode member(String name, JsonNode value) {
+        if (value.isNull()) {
+            return value;
+        }
+        if (personal.contains(name)) {
+            return TextNode.valueOf(value.isValueNode() ? Masking.mask(value.asText()) : "****");
+        }
+        if (value.isValueNode() && SECRET_NAME.matcher(name).matches()) {
+            return TextNode.valueOf("****");
+        }
+        return value.isValueNode()
+                        && (keys.contains(name) || ID_NAME.matcher(name).matches())
+                ? value
+                : tree(value);
+    }
+
+    /** A message as it may be shown: a tree where it is JSON, else its text. */
+    JsonNode message(byte[] message) {
+        if (message == null) {
+            return null;
+        }
+        try {
+            return tree(Json.read(message));
+        } catch (IllegalArgumentException e) {
+            return TextNode.valueOf(text(new String(message, StandardCharsets.UTF_8)));
+        }
+    }
+
+    JsonNode headers(JsonNode headers) {
+        Map<String, JsonNode> sorted = new TreeMap<>();
+        headers.properties().forEach(header -> sorted.put(header.getKey(), member(header.getKey(), header.getValue())));
+        return Json.MAPPER.valueToTree(sorted);
+    }
+
+    /** The value of a record's field as it may be shown. */
+    static JsonNode value(Schema schema, String path, JsonNode value) {
+        return Masking.mask(schema.field(path), value);
+    }
+}
