@@ -1,0 +1,362 @@
+package dev.twinsync.console;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.deadletter.DeadLetters;
+import dev.twinsync.deadletter.DeskActs;
+import dev.twinsync.deadletter.LetterExport;
+import dev.twinsync.deadletter.LetterFilter;
+import dev.twinsync.deadletter.Letters;
+import dev.twinsync.deadletter.Retries;
+import dev.twinsync.record.Json;
+import dev.twinsync.record.Schema;
+import dev.twinsync.record.Schemas;
+import java.math.BigDecimal;
+import java.security.Principal;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.StringJoiner;
+import java.util.TreeSet;
+import java.util.UUID;
+import org.springframework.beans.factory.annotation.Value;
+import org.springframework.http.HttpHeaders;
+import org.springframework.http.MediaType;
+import org.springframework.http.ResponseEntity;
+import org.springframework.stereotype.Controller;
+import org.springframework.ui.Model;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.PathVariable;
+import org.springframework.web.bind.annotation.PostMapping;
+import org.springframework.web.bind.annotation.RequestParam;
+import org.springframework.web.servlet.mvc.method.annotation.StreamingResponseBody;
+import org.springframework.web.servlet.mvc.support.RedirectAttributes;
+import org.springframework.web.util.UriComponentsBuilder;
+
+/** The letters on pages: by cause, as a list, one whole, and their retries. Every button is also a call. */
+@Controller
+class LettersPage {
+
+    private static final int PAGE = 50;
+    private static final String[] BESIDE = {"after", "lang", "letter", "_csrf", "reason", "rate", "canary", "stop_at", "key", "format"};
+
+    private final Letters letters;
+    private final Retries retries;
+    private final DeskActs acts;
+    private final LetterExport export;
+    private final Schemas schemas;
+    private final Show show;
+    private final BigDecimal rate;
+
+    LettersPage(
+            Letters letters,
+            Retries retries,
+            DeskActs acts,
+            LetterExport export,
+            Schemas schemas,
+            Show show,
+            @Value("${twinsync.dead-letters.retry.rate}") BigDecimal rate) {
+        this.letters = letters;
+        this.retries = retries;
+        this.acts = acts;
+        this.export = export;
+        this.schemas = schemas;
+        this.show = show;
+        this.rate = rate;
+    }
+
+    private static Map<?, ?> map(JsonNode node) {
+        return Json.MAPPER.convertValue(node, Map.class);
+    }
+
+    private static List<Map<?, ?>> maps(List<ObjectNode> nodes) {
+        List<Map<?, ?>> maps = new ArrayList<>();
+        nodes.forEach(node -> maps.add(map(node)));
+        return maps;
+    }
+
+    @GetMapping("/console/letters")
+    String groups(@RequestParam(defaultValue = "") String state, @RequestParam(defaultValue = "false") boolean all, Model page) {
+        boolean known = List.of("new", "acknowledged", "fixed", "ignored").contains(state);
+        List<ObjectNode> groups = letters.groups(known ? state : null, all);
+        page.addAttribute("groups", maps(groups));
+        page.addAttribute("open", groups.stream().mapToLong(group -> group.path("count").asLong()).sum());
+        page.addAttribute("state", known ? state : "");
+        page.addAttribute("all", all);
+        page.addAttribute("ending", letters.ending());
+        page.addAttribute("running", maps(retries.list(Long.MAX_VALUE, 5)));
+        return "letters";
+    }
+
+    private static LetterFilter filter(Map<String, String> given) {
+        return LetterFilter.of(given, BESIDE);
+    }
+
+    private static String query(LetterFilter filter) {
+        UriComponentsBuilder query = UriComponentsBuilder.newInstance();
+        filter.values().forEach((name, value) -> query.queryParam(name, "{" + name + "}"));
+        String built = query.buildAndExpand(filter.values()).encode().toUriString();
+        return built.isEmpty() ? "?" : built + "&";
+    }
+
+    @GetMapping("/console/letters/list")
+    String list(@RequestParam Map<String, String> given, Model page) {
+        Map<String, String> asked = new LinkedHashMap<>(given);
+        asked.putIfAbsent("state", "open");
+        LetterFilter filter;
+        try {
+            filter = filter(asked);
+        } catch (LetterFilter.Invalid e) {
+            page.addAttribute("refused", e.getMessage());
+            filter = LetterFilter.of(Map.of("state", "open"));
+        }
+        long after = given.getOrDefault("after", "").matches("\\d{1,18}") ? Long.parseLong(given.get("after")) : Long.MAX_VALUE;
+        Letters.Page found = letters.list(filter, after, PAGE);
+        page.addAttribute("letters", maps(found.items()));
+        page.addAttribute("next", found.next());
+        page.addAttribute("count", letters.count(filter));
+        page.addAttribute("filter", filter.values());
+        page.addAttribute("query", query(filter));
+        page.addAttribute("entities", schemas.all().stream().map(Schema::entity).toList());
+        page.addAttribute("systems", schemas.all().stream().flatMap(schema -> schema.systems().stream()).distinct().toList());
+        String group = filter.values().get("group");
+        if (group != null) {
+            try {
+                page.addAttribute("group", map(letters.group(group)));
+            } catch (java.util.NoSuchElementException e) {
+                // a group of long ago: the list says that it is empty
+            }
+        }
+        return "letters-list";
+    }
+
+    @GetMapping("/console/letters/export")
+    ResponseEntity<StreamingResponseBody> export(@RequestParam Map<String, String> given, Principal person) {
+        LetterFilter filter = filter(given);
+        boolean csv = "csv".equals(given.get("format"));
+        acts.exported(filter, csv ? "csv" : "jsonl", person.getName());
+        return ResponseEntity.ok()
+                .header(HttpHeaders.CONTENT_DISPOSITION, "attachment; filename=\"dead-letters." + (csv ? "csv" : "jsonl") + '"')
+                .contentType(MediaType.parseMediaType(csv ? "text/csv;charset=UTF-8" : "application/x-ndjson"))
+                .body(out -> {
+                    if (csv) {
+                        export.csv(filter, out);
+                    } else {
+                        export.jsonl(filter, out);
+                    }
+                });
+    }
+
+    /**
+     * A field of the record, side by side.
+     *
+     * @param systems what each system holds, in the order of the schema
+     */
+    public record Line(String field, String wanted, String golden, List<String> systems, boolean differs) {}
+
+    @GetMapping("/console/letters/{id:\\d{1,18}}")
+    String letter(@PathVariable long id, Model page) {
+        ObjectNode letter = letters.detail(id);
+        page.addAttribute("letter", map(letter));
+        page.addAttribute("message", pretty(letter.get("message")));
+        page.addAttribute("request", pretty(letter.get("request")));
+        page.addAttribute("then", pretty(letter.get("systems")));
+        page.addAttribute("key", UUID.randomUUID().toString());
+        List<String> systems = new ArrayList<>();
+        letter.path("now").path("systems").fieldNames().forEachRemaining(systems::add);
+        page.addAttribute("systems", systems);
+        page.addAttribute("lines", lines(letter, systems));
+        page.addAttribute("plural", schemas.has(letter.path("entity").asText()) ? schemas.of(letter.path("entity").asText()).plural() : null);
+        return "letters-detail";
+    }
+
+    private static String pretty(JsonNode node) {
+        if (node == null || node.isNull()) {
+            return null;
+        }
+        return node.isTextual() ? node.asText() : node.toPrettyString();
+    }
+
+    private static List<Line> lines(ObjectNode letter, List<String> systems) {
+        JsonNode now = letter.path("now");
+        JsonNode wanted = letter.path("request").path("data");
+        Set<String> fields = new TreeSet<>();
+        wanted.fieldNames().forEachRemaining(fields::add);
+        now.path("golden").fieldNames().forEachRemaining(fields::add);
+        systems.forEach(system ->
+                now.path("systems").path(system).path("held").fieldNames().forEachRemaining(fields::add));
+        List<Line> lines = new ArrayList<>();
+        for (String field : fields) {
+            String golden = text(now.path("golden").get(field));
+            List<String> held = systems.stream()
+                    .map(system -> text(now.path("systems").path(system).path("held").get(field)))
+                    .toList();
+            lines.add(new Line(
+                    field, text(wanted.get(field)), golden, held, held.stream().anyMatch(value -> !value.equals(golden))));
+        }
+        return lines;
+    }
+
+    private static String text(JsonNode value) {
+        return value == null || value.isNull() ? "" : value.isTextual() ? value.asText() : Json.text(value);
+    }
+
+    @PostMapping("/console/letters/{id:\\d{1,18}}/retry")
+    String retry(
+            @PathVariable long id,
+            @RequestParam(defaultValue = "") String reason,
+            @RequestParam(defaultValue = "") String patch,
+            @RequestParam String key,
+            Principal person,
+            RedirectAttributes flash) {
+        ObjectNode edit = null;
+        if (!patch.isBlank()) {
+            try {
+                if (Json.read(patch) instanceof ObjectNode object) {
+                    edit = object;
+                }
+            } catch (IllegalArgumentException e) {
+                // told below
+            }
+            if (edit == null) {
+                flash.addFlashAttribute("refused", show.word("letters.edit.unreadable"));
+                return "redirect:/console/letters/" + id;
+            }
+        }
+        ObjectNode fields = edit;
+        return done(flash, "/console/letters/" + id, () -> {
+            long operation =
+                    acts.retry(id, reason.isBlank() ? null : reason, fields, person.getName(), person.getName() + '/' + key);
+            flash.addFlashAttribute("done", show.word("letters.retry.begun") + " " + operation);
+        });
+    }
+
+    @PostMapping("/console/letters/{id:\\d{1,18}}/discard")
+    String discard(@PathVariable long id, @RequestParam(defaultValue = "") String reason, Principal person, RedirectAttributes flash) {
+        if (reason.isBlank()) {
+            flash.addFlashAttribute("refused", show.word("letters.reason.needed"));
+            return "redirect:/console/letters/" + id;
+        }
+        return done(flash, "/console/letters/" + id, () -> acts.discard(id, reason, person.getName()));
+    }
+
+    @PostMapping("/console/letters/{id:\\d{1,18}}/restore")
+    String restore(@PathVariable long id, Principal person, RedirectAttributes flash) {
+        return done(flash, "/console/letters/" + id, () -> acts.restore(id, person.getName()));
+    }
+
+    @PostMapping("/console/letters/groups/{group}")
+    String mark(
+            @PathVariable String group,
+            @RequestParam String state,
+            @RequestParam(defaultValue = "") String note,
+            Principal person,
+            RedirectAttributes flash) {
+        if (!List.of("new", "acknowledged", "fixed", "ignored").contains(state) || note.length() > 4000) {
+            flash.addFlashAttribute("refused", show.word("letters.mark.refused"));
+        } else {
+            acts.mark(group, state, note, person.getName());
+            flash.addFlashAttribute("done", show.word("letters.mark.done"));
+        }
+        return "redirect:" + UriComponentsBuilder.fromPath("/console/letters/list").queryParam("group", "{group}").buildAndExpand(group).encode().toUriString();
+    }
+
+    private static String done(RedirectAttributes flash, String to, Runnable act) {
+        try {
+            act.run();
+        } catch (DeadLetters.Refused e) {
+            StringJoiner told = new StringJoiner("; ");
+            told.add(e.getMessage());
+            e.problems().forEach(problem -> told.add(problem.pointer() + ": " + problem.message()));
+            flash.addFlashAttribute("refused", told.toString());
+        }
+        return "redirect:" + to;
+    }
+
+    /** What a retry of the filter's open letters would do, before it is begun. */
+    @GetMapping("/console/letters/retry")
+    String plan(@RequestParam Map<String, String> given, @RequestParam(required = false) List<Long> letter, Model page) {
+        Map<String, String> asked = new LinkedHashMap<>(given);
+        if (letter != null && !letter.isEmpty()) {
+            StringJoiner ids = new StringJoiner(",");
+            letter.forEach(id -> ids.add(String.valueOf(id)));
+            asked.clear();
+            asked.put("ids", ids.toString());
+        }
+        LetterFilter filter = filter(asked);
+        Retries.Plan plan = retries.plan(filter);
+        page.addAttribute("plan", plan);
+        page.addAttribute("filter", plan.upTo() == null ? filter.values() : filter.with("up_to", String.valueOf(plan.upTo())).values());
+        page.addAttribute("canary", plan.total() > 20 ? 5 : plan.total() > 1 ? 1 : 0);
+        page.addAttribute("rate", rate);
+        page.addAttribute("key", UUID.randomUUID().toString());
+        return "letters-retry";
+    }
+
+    @PostMapping("/console/letters/retries")
+    String begin(
+            @RequestParam Map<String, String> given,
+            @RequestParam BigDecimal rate,
+            @RequestParam int canary,
+            @RequestParam("stop_at") BigDecimal stopAt,
+            @RequestParam(defaultValue = "") String reason,
+            @RequestParam String key,
+            Principal person,
+            RedirectAttributes flash) {
+        if (rate.signum() <= 0 || canary < 0 || stopAt.signum() < 0 || stopAt.compareTo(new BigDecimal(100)) > 0) {
+            flash.addFlashAttribute("refused", show.word("letters.plan.refused"));
+            return "redirect:/console/letters";
+        }
+        long operation = acts.retry(new Retries.Ask(
+                filter(given),
+                rate,
+                canary,
+                stopAt.movePointLeft(2),
+                reason.isBlank() ? null : reason,
+                person.getName(),
+                person.getName() + '/' + key));
+        return "redirect:/console/letters/retries/" + operation;
+    }
+
+    @GetMapping("/console/letters/retries")
+    String operations(@RequestParam(defaultValue = "" + Long.MAX_VALUE) long after, Model page) {
+        List<ObjectNode> found = retries.list(after, PAGE);
+        page.addAttribute("operations", maps(found));
+        page.addAttribute("next", found.size() < PAGE ? null : found.get(PAGE - 1).path("operation").asText());
+        return "letters-retries";
+    }
+
+    @GetMapping("/console/letters/retries/{operation:\\d{1,18}}")
+    String operation(
+            @PathVariable long operation,
+            @RequestParam(defaultValue = "") String outcome,
+            @RequestParam(defaultValue = "0") long after,
+            Model page) {
+        page.addAttribute("operation", map(retries.operation(operation)));
+        List<ObjectNode> items = retries.items(operation, outcome.isEmpty() ? null : outcome, after, PAGE);
+        page.addAttribute("items", maps(items));
+        page.addAttribute("outcome", outcome);
+        page.addAttribute("next", items.size() < PAGE ? null : items.get(PAGE - 1).path("position").asText());
+        return "letters-operation";
+    }
+
+    /** The part of the page that moves. */
+    @GetMapping("/console/letters/retries/{operation:\\d{1,18}}/progress")
+    String progress(@PathVariable long operation, Model page) {
+        page.addAttribute("operation", map(retries.operation(operation)));
+        return "letters-operation :: progress";
+    }
+
+    @PostMapping("/console/letters/retries/{operation:\\d{1,18}}/{act:pause|resume|cancel}")
+    String move(@PathVariable long operation, @PathVariable String act, Principal person, RedirectAttributes flash) {
+        return done(flash, "/console/letters/retries/" + operation, () -> {
+            switch (act) {
+                case "pause" -> acts.pause(operation, person.getName());
+                case "resume" -> acts.resume(operation, person.getName());
+                default -> acts.cancel(operation, person.getName());
+            }
+        });
+    }
+}

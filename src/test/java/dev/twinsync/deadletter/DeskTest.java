@@ -1,0 +1,438 @@
+package dev.twinsync.deadletter;
+
+import static dev.twinsync.deadletter.Desk.soon;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.devservices.MiniProgram;
+import dev.twinsync.devservices.Neighbours;
+import dev.twinsync.record.Json;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.stream.IntStream;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.jdbc.datasource.DriverManagerDataSource;
+
+/** The dead-letter desk over the whole service: what fails is kept, told, retried and ended, once each. */
+class DeskTest {
+
+    private static Neighbours neighbours;
+    private static MiniProgram mini;
+    private static JdbcTemplate app;
+    private static Desk desk;
+    private static int number;
+
+    private String id;
+
+    @BeforeAll
+    static void start() {
+        neighbours = Neighbours.get();
+        mini = neighbours.mini;
+        app = new JdbcTemplate(new DriverManagerDataSource(neighbours.postgres.url(), "postgres", "postgres"));
+        desk = new Desk(
+                "http://127.0.0.1:" + neighbours.service().getEnvironment().getProperty("local.server.port"));
+    }
+
+    @BeforeEach
+    void freshRecord() {
+        id = "desk-" + ++number + "x";
+    }
+
+    private void order(String order, int code) {
+        mini.refuse("order", order, code);
+        app.update("insert into orders (order_id, user_id, status, payment_amount) values (?, 'u', 'paid', 1)", order);
+    }
+
+    /** Orders {@code <id>-1 … n}, all refused with a code of their own, and their letters. */
+    private List<String> orders(int count, int code) {
+        List<String> orders =
+                IntStream.rangeClosed(1, count).mapToObj(n -> id + '-' + n).toList();
+        orders.forEach(order -> mini.refuse("order", order, code));
+        app.update("""
+                insert into orders (order_id, user_id, status, payment_amount)
+                select ? || '-' || n, 'u', 'paid', 1 from generate_series(1, ?) n""", id, count);
+        soon(() -> assertThat(count("state = 'open' and record_id like '" + id + "-%'"))
+                .isEqualTo(count));
+        return orders;
+    }
+
+    private long count(String condition) {
+        Long count = app.queryForObject("select count(*) from sync.dead_letter where " + condition, Long.class);
+        return count == null ? 0 : count;
+    }
+
+    private String retry(String body) {
+        Desk.Answer answer = desk.post("/dead-letters/retries", body);
+        assertThat(answer.status()).as(answer.body()).isEqualTo(202);
+        return answer.json().path("operation").asText();
+    }
+
+    private void ends(String operation, String state) {
+        soon(() -> assertThat(desk.operation(operation).path("state").asText()).isEqualTo(state));
+    }
+
+    @Test
+    void aGroupIsToldCountedMarkedAndRetriedWholeAndNewArrivalsAreLeftAlone() {
+        List<String> orders = orders(60, 431);
+        JsonNode group = desk.get("/dead-letters/groups")
+                .path("items")
+                .valueStream()
+                .filter(one -> one.path("error").path("code").asText().equals("431"))
+                .findFirst()
+                .orElseThrow();
+        assertThat(group.path("count").asInt()).isEqualTo(60);
+        assertThat(group.path("records").asInt()).isEqualTo(60);
+        assertThat(group.path("state").asText()).isEqualTo("new");
+        String name = group.path("group").asText();
+        JsonNode marked = desk.call(
+                        "PATCH",
+                        "/dead-letters/groups/" + name,
+                        "{\"state\":\"acknowledged\",\"note\":\"the shop looks into it, T-17\"}")
+                .json();
+        assertThat(marked.path("state").asText()).isEqualTo("acknowledged");
+
+        orders.subList(3, 55).forEach(order -> mini.allow("order", order));
+        orders.subList(0, 3).forEach(order -> mini.allow("order", order));
+        String filter = "{\"group\":\"" + name + "\",\"q\":\"" + id + "\"}";
+        JsonNode plan = desk.post("/dead-letters/retries", "{\"filter\":" + filter + ",\"dry_run\":true}")
+                .json();
+        assertThat(plan.path("total").asInt()).isEqualTo(60);
+        assertThat(plan.path("would").path("send").asInt()).isEqualTo(60);
+        assertThat(desk.get("/dead-letters/retries").path("items").findValuesAsText("total"))
+                .doesNotContain("60");
+
+        String operation = retry("{\"filter\":" + filter + ",\"canary\":3,\"rate\":1000,\"reason\":\"mended\"}");
+        String late = id + "-late";
+        order(late, 431);
+        ends(operation, "done");
+        JsonNode done = desk.operation(operation);
+        assertThat(done.path("total").asInt()).isEqualTo(60);
+        assertThat(done.path("sent").asInt()).isEqualTo(60);
+        assertThat(done.path("succeeded").asInt()).isEqualTo(55);
+        assertThat(done.path("failed_again").asInt()).isEqualTo(5);
+        assertThat(count("state = 'resolved' and record_id like '" + id + "-%'"))
+                .isEqualTo(55);
+        assertThat(count("state = 'open' and attempts = 2 and record_id like '" + id + "-%'"))
+                .isEqualTo(5);
+        long untouched = desk.letter(late);
+        assertThat(desk.get("/dead-letters/" + untouched).path("attempts").asInt())
+                .isEqualTo(1);
+        assertThat(desk.get("/dead-letters/" + untouched).path("retries")).isEmpty();
+        // what people know of the cause outlives the retry
+        JsonNode after = desk.get("/dead-letters/groups/" + name);
+        assertThat(after.path("state").asText()).isEqualTo("acknowledged");
+        assertThat(after.path("note").asText()).contains("T-17");
+        assertThat(desk.get("/dead-letters/retries/" + operation + "/letters?outcome=failed_again")
+                        .path("items"))
+                .hasSize(5);
+        assertThat(mini.violations()).isZero();
+        assertThat(mini.backwards()).isZero();
+    }
+
+    @Test
+    void aRetryPausesWhenItsCanaryFailsAndWhenTooManyFailAndGoesOn() {
+        List<String> orders = orders(30, 432);
+        String of = "{\"filter\":{\"q\":\"" + id + "-\",\"error\":\"432\"},\"rate\":1000,";
+        String canary = retry(of + "\"canary\":2}");
+        ends(canary, "paused");
+        JsonNode paused = desk.operation(canary);
+        assertThat(paused.path("paused_because").asText()).contains("canary");
+        assertThat(paused.path("sent").asInt()).isEqualTo(2);
+        assertThat(desk.post("/dead-letters/retries", of + "\"dry_run\":true}")
+                        .json()
+                        .path("being_retried")
+                        .asInt())
+                .isEqualTo(28);
+        assertThat(desk.call("DELETE", "/dead-letters/retries/" + canary, null)
+                        .json()
+                        .path("cancelled")
+                        .asInt())
+                .isEqualTo(28);
+        assertThat(desk.call("DELETE", "/dead-letters/retries/" + canary, null).status())
+                .isEqualTo(409);
+
+        String slow = retry(of.replace("1000", "10") + "\"stop_at_failure_ratio\":0.1}");
+        ends(slow, "paused");
+        JsonNode stopped = desk.operation(slow);
+        assertThat(stopped.path("paused_because").asText()).contains("failed again");
+        assertThat(stopped.path("pending").asInt()).isPositive();
+        orders.forEach(order -> mini.allow("order", order));
+        assertThat(desk.post("/dead-letters/retries/" + slow + "/resume", "{}").status())
+                .isEqualTo(200);
+        ends(slow, "done");
+        JsonNode done = desk.operation(slow);
+        assertThat(done.path("succeeded").asInt() + done.path("failed_again").asInt())
+                .isEqualTo(30);
+        assertThat(done.path("failed_again").asInt()).isBetween(1, 10);
+    }
+
+    @Test
+    void twoClicksAreOneRetryAndAKeyMakesItSoForGood() {
+        order(id, 433);
+        long letter = desk.letter(id);
+        List<CompletableFuture<Desk.Answer>> clicks = new ArrayList<>();
+        for (int i = 0; i < 4; i++) {
+            clicks.add(CompletableFuture.supplyAsync(
+                    () -> desk.post("/dead-letters/" + letter + "/retry", "{}", "Idempotency-Key", id)));
+        }
+        List<String> operations = clicks.stream()
+                .map(click -> click.join().json().path("operation").asText())
+                .distinct()
+                .toList();
+        assertThat(operations).hasSize(1);
+        soon(() -> assertThat(
+                        desk.get("/dead-letters/" + letter).path("attempts").asInt())
+                .isEqualTo(2));
+        mini.allow("order", id);
+        assertThat(desk.post("/dead-letters/" + letter + "/retry", "{}", "Idempotency-Key", id)
+                        .json()
+                        .path("operation")
+                        .asText())
+                .isEqualTo(operations.get(0));
+        Desk.Answer again = desk.post("/dead-letters/" + letter + "/retry", "{\"reason\":\"the shop allows it\"}");
+        assertThat(again.json().path("operation").asText()).isNotEqualTo(operations.get(0));
+        soon(() -> assertThat(desk.state(letter)).isEqualTo("resolved"));
+        assertThat(desk.post("/dead-letters/" + letter + "/retry", "{}").json().path("operation"))
+                .isEqualTo(again.json().path("operation"));
+        JsonNode retries = desk.get("/dead-letters/" + letter).path("retries");
+        assertThat(retries.findValuesAsText("outcome")).containsExactly("failed_again", "succeeded");
+        assertThat(retries.path(1).path("reason").asText()).isEqualTo("the shop allows it");
+        assertThat(mini.writes().stream().filter(w -> w.id().equals(id) && w.code() == 0))
+                .hasSize(1);
+    }
+
+    @Test
+    void aLetterTellsItsRequestWhatIsHeldNowAndWhatARetryWouldDo() {
+        order(id, 434);
+        long letter = desk.letter(id);
+        JsonNode detail = desk.get("/dead-letters/" + letter);
+        assertThat(detail.path("kind").asText()).isEqualTo("delivery");
+        assertThat(detail.path("file").asText()).isEqualTo("orders/deliver-mini-orders.camel.yaml");
+        assertThat(detail.path("request").path("data").path("status").asText()).isEqualTo("paid");
+        assertThat(detail.path("headers").path("kafka_dlt-original-offset").asText())
+                .matches("\\d+");
+        assertThat(detail.path("retry_now").path("would").asText()).isEqualTo("send");
+        assertThat(detail.path("retry_now")
+                        .path("fields")
+                        .path("status")
+                        .path("to")
+                        .asText())
+                .isEqualTo("paid");
+        assertThat(detail.path("now")
+                        .path("systems")
+                        .path("app")
+                        .path("held")
+                        .path("status")
+                        .asText())
+                .isEqualTo("paid");
+        assertThat(detail.path("now")
+                        .path("systems")
+                        .path("mini")
+                        .path("exists")
+                        .asBoolean())
+                .isFalse();
+        assertThat(detail.path("superseded").asBoolean()).isFalse();
+
+        // a newer version that gets through ends the letter by itself
+        mini.allow("order", id);
+        app.update("update orders set status = 'shipped', updated_at = clock_timestamp() where order_id = ?", id);
+        soon(() -> assertThat(desk.state(letter)).isEqualTo("superseded"));
+        JsonNode after = desk.get("/dead-letters/" + letter);
+        assertThat(after.path("superseded").asBoolean()).isTrue();
+        assertThat(after.path("retry_now").path("would").asText()).isEqualTo("close");
+        assertThat(after.path("expires_at").isTextual()).isTrue();
+        assertThat(desk.post("/dead-letters/" + letter + "/retry", "{}").status())
+                .isEqualTo(409);
+    }
+
+    @Test
+    void anEditIsValidatedSentAndItsDifferenceKept() {
+        mini.refuse("user", id, 435);
+        app.update("insert into users (user_id, nickname, phone) values (?, '旧名', '13912345678')", id);
+        long letter = desk.letter(id);
+        Desk.Answer refused = desk.post("/dead-letters/" + letter + "/retry", "{\"body\":{\"phone\":\"12\"}}");
+        assertThat(refused.status()).isEqualTo(422);
+        assertThat(refused.json().path("errors").path(0).path("pointer").asText())
+                .isEqualTo("/phone");
+        String shown = desk.get("/dead-letters/" + letter)
+                .path("now")
+                .path("golden")
+                .path("phone")
+                .asText();
+        assertThat(shown).contains("****");
+        assertThat(desk.post(
+                                "/dead-letters/" + letter + "/retry",
+                                "{\"body\":{\"nickname\":\"x\",\"phone\":\"" + shown + "\"}}")
+                        .status())
+                .isEqualTo(422);
+        mini.allow("user", id);
+        assertThat(desk.post("/dead-letters/" + letter + "/retry", "{\"body\":{\"nickname\":\"新名\"}}")
+                        .status())
+                .isEqualTo(202);
+        soon(() -> assertThat(desk.state(letter)).isEqualTo("resolved"));
+        soon(() -> assertThat(mini.read("user", id).path("nickname").asText()).isEqualTo("新名"));
+        assertThat(mini.read("user", id).path("phone").asText()).isEqualTo("+8613912345678");
+        soon(() -> assertThat(app.queryForObject("select nickname from users where user_id = ?", String.class, id))
+                .isEqualTo("新名"));
+        String all = desk.call("GET", "/dead-letters/" + letter, null).body();
+        assertThat(all).contains("retries").doesNotContain("13912345678");
+        JsonNode fields = Json.read(all).path("retries").path(0).path("fields").path("nickname");
+        assertThat(fields.has("to")).isTrue();
+    }
+
+    @Test
+    void aFieldThatStaysUnusableFailsAgainAndMendedItEnds() {
+        app.update("insert into users (user_id, nickname, phone) values (?, '坏', '12345')", id);
+        long letter = desk.letter(id);
+        assertThat(desk.get("/dead-letters/" + letter).path("field").asText()).isEqualTo("phone");
+        String operation = desk.post("/dead-letters/" + letter + "/retry", "{}")
+                .json()
+                .path("operation")
+                .asText();
+        ends(operation, "done");
+        assertThat(desk.operation(operation).path("failed_again").asInt()).isEqualTo(1);
+        assertThat(desk.state(letter)).isEqualTo("open");
+        // the app's owner mends it without telling anyone; the retry reads the record again
+        app.update("update users set phone = '13800138000' where user_id = ?", id);
+        desk.post("/dead-letters/" + letter + "/retry", "{}");
+        soon(() -> assertThat(desk.state(letter)).isEqualTo("resolved"));
+    }
+
+    @Test
+    void aMessageThatCantBeWorkedIsMendedAndPutBack() throws Exception {
+        app.update("insert into users (user_id, nickname) values (?, '甲')", id);
+        soon(() -> assertThat(mini.read("user", id)).isNotNull());
+        send(
+                "user.observed",
+                id,
+                "{\"v\":1,\"kind\":\"push\",\"entity\":\"user\",\"id\":\"" + id
+                        + "\",\"system\":\"nobody\",\"data\":{\"nickname\":\"乙\"},\"observed_at\":\"2026-01-01T00:00:00Z\",\"event_id\":\""
+                        + id + "\"}",
+                Map.of());
+        long letter = desk.letter(id);
+        JsonNode detail = desk.get("/dead-letters/" + letter);
+        assertThat(detail.path("kind").asText()).isEqualTo("message");
+        assertThat(detail.path("message").path("system").asText()).isEqualTo("nobody");
+        assertThat(detail.path("stack").asText()).contains("MergeFlow");
+        assertThat(detail.path("retry_now").path("would").asText()).isEqualTo("put_back");
+        Desk.Answer refused = desk.post("/dead-letters/" + letter + "/retry", "{\"body\":{\"system\":\"who\"}}");
+        assertThat(refused.status()).isEqualTo(422);
+        assertThat(refused.body()).contains("/system");
+        // as it is, it fails again, and is still one letter with its original
+        String operation = desk.post("/dead-letters/" + letter + "/retry", "{}")
+                .json()
+                .path("operation")
+                .asText();
+        ends(operation, "done");
+        assertThat(desk.operation(operation).path("failed_again").asInt()).isEqualTo(1);
+        assertThat(desk.get("/dead-letters?key=" + id).path("items")).hasSize(1);
+        assertThat(desk.post("/dead-letters/" + letter + "/retry", "{\"body\":{\"system\":\"operator\"}}")
+                        .status())
+                .isEqualTo(202);
+        soon(() -> assertThat(desk.state(letter)).isEqualTo("resolved"));
+        soon(() -> assertThat(mini.read("user", id).path("nickname").asText()).isEqualTo("乙"));
+    }
+
+    @Test
+    void whatOthersWriteOnADeadLetterTopicIsKeptAndHoldsNothingUp() throws Exception {
+        send(
+                "user.observed-dlt",
+                id,
+                "\u0000 garbage, tel 13712345678",
+                Map.of(
+                        "kafka_dlt-original-topic", "user.observed".getBytes(StandardCharsets.UTF_8),
+                        "kafka_dlt-original-partition",
+                                ByteBuffer.allocate(4).putInt(3).array(),
+                        "kafka_dlt-original-offset",
+                                ByteBuffer.allocate(8).putLong(77).array(),
+                        "kafka_dlt-exception-fqcn", "com.example.Broken".getBytes(StandardCharsets.UTF_8),
+                        "kafka_dlt-exception-message", "no \u0000 luck".getBytes(StandardCharsets.UTF_8)));
+        send("user.observed-dlt", id, "a second one of the same key", Map.of("sync-letter", new byte[] {'{'}));
+        soon(() -> assertThat(desk.get("/dead-letters?state=open&kind=unknown&key=" + id)
+                        .path("items"))
+                .hasSize(2));
+        JsonNode items = desk.get("/dead-letters?kind=unknown&key=" + id + "&error=com.example.Broken")
+                .path("items");
+        assertThat(items).hasSize(1);
+        String detail = desk.call(
+                        "GET", "/dead-letters/" + items.path(0).path("id").asLong(), null)
+                .body();
+        assertThat(detail).contains("\"77\"").contains("garbage").doesNotContain("13712345678");
+        // letters behind it are stored
+        String after = id + "-after";
+        order(after, 436);
+        assertThat(desk.letter(after)).isPositive();
+    }
+
+    @Test
+    void aLetterIsDiscardedWithAReasonAndBroughtBack() {
+        order(id, 437);
+        long letter = desk.letter(id);
+        assertThat(desk.post("/dead-letters/" + letter + "/discard", "{}").status())
+                .isEqualTo(422);
+        assertThat(desk.post("/dead-letters/" + letter + "/discard", "{\"reason\":\"a test order\"}")
+                        .status())
+                .isEqualTo(200);
+        assertThat(desk.state(letter)).isEqualTo("discarded");
+        assertThat(desk.post("/dead-letters/" + letter + "/restore", "{}").status())
+                .isEqualTo(200);
+        assertThat(desk.state(letter)).isEqualTo("open");
+        mini.allow("order", id);
+        desk.post("/dead-letters/" + letter + "/retry", "{}");
+        soon(() -> assertThat(desk.state(letter)).isEqualTo("resolved"));
+    }
+
+    @Test
+    void aFilterIsTakenAtItsWordAndAnExportIsMaskedAndHarmless() throws Exception {
+        String key = "=cmd|' /C calc'!" + id;
+        send(
+                "user.observed-dlt",
+                key,
+                "{\"nickname\":\"<script>alert(1)</script>\\u001b[31m🐼\",\"phone\":\"+8613612345678\"}",
+                Map.of());
+        soon(() -> assertThat(desk.get("/dead-letters?kind=unknown&q=" + id).path("items"))
+                .hasSize(1));
+        assertThat(desk.call("GET", "/dead-letters?stat=open", null).status()).isEqualTo(400);
+        assertThat(desk.call("GET", "/dead-letters?from=yesterday", null).body())
+                .contains("from");
+        Desk.Answer slip = desk.post("/dead-letters/retries", "{\"filter\":{\"gruop\":\"x\"}}");
+        assertThat(slip.status()).isEqualTo(422);
+        assertThat(slip.body()).contains("/filter/gruop");
+        assertThat(desk.post("/dead-letters/retries", "{}").status()).isEqualTo(422);
+        assertThat(desk.post("/dead-letters/retries", "{\"filter\":{},\"rate\":-1}")
+                        .body())
+                .contains("/rate");
+        String csv = desk.call("GET", "/dead-letters/export?format=csv&q=" + id, null)
+                .body();
+        assertThat(csv.lines()).hasSize(2);
+        assertThat(csv).contains("\"'=cmd|").doesNotContain("13612345678");
+        String lines = desk.call("GET", "/dead-letters/export?q=" + id, null).body();
+        assertThat(lines.lines()).hasSize(1);
+        ObjectNode letter = (ObjectNode) Json.read(lines);
+        assertThat(letter.path("message").path("nickname").asText()).isNotEmpty();
+        assertThat(lines).doesNotContain("13612345678");
+    }
+
+    private static void send(String topic, String key, String value, Map<String, byte[]> headers) throws Exception {
+        Map<String, Object> settings = Map.of("bootstrap.servers", neighbours.broker.address());
+        try (KafkaProducer<String, byte[]> producer =
+                new KafkaProducer<>(settings, new StringSerializer(), new ByteArraySerializer())) {
+            ProducerRecord<String, byte[]> record =
+                    new ProducerRecord<>(topic, key, value.getBytes(StandardCharsets.UTF_8));
+            headers.forEach((name, bytes) -> record.headers().add(name, bytes));
+            producer.send(record).get();
+        }
+    }
+}
