@@ -3,10 +3,10 @@ package dev.twinsync.api;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.deadletter.DeskActs;
 import dev.twinsync.deadletter.LetterExport;
 import dev.twinsync.deadletter.LetterFilter;
 import dev.twinsync.deadletter.Letters;
-import dev.twinsync.deadletter.Retries;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import java.security.Principal;
@@ -37,12 +37,12 @@ class DeadLetterController {
     private static final List<String> GROUP_STATES = List.of("new", "acknowledged", "fixed", "ignored");
 
     private final Letters letters;
-    private final Retries retries;
+    private final DeskActs acts;
     private final LetterExport export;
 
-    DeadLetterController(Letters letters, Retries retries, LetterExport export) {
+    DeadLetterController(Letters letters, DeskActs acts, LetterExport export) {
         this.letters = letters;
-        this.retries = retries;
+        this.acts = acts;
         this.export = export;
     }
 
@@ -92,7 +92,7 @@ class DeadLetterController {
         if (!asked.hasNonNull("state") && note == null) {
             throw Bodies.invalid("state", "write a state or a note");
         }
-        return letters.mark(
+        return acts.mark(
                 group,
                 asked.hasNonNull("state") ? state : null,
                 note == null ? null : note.isNull() ? "" : note.asText(),
@@ -107,12 +107,15 @@ class DeadLetterController {
     /** The letters of a filter as a file: {@code ?format=jsonl|csv&…}. */
     @GetMapping("/dead-letters/export")
     ResponseEntity<StreamingResponseBody> export(
-            @RequestParam(defaultValue = "jsonl") String format, @RequestParam Map<String, String> given) {
+            @RequestParam(defaultValue = "jsonl") String format,
+            @RequestParam Map<String, String> given,
+            Principal caller) {
         LetterFilter filter = filter(given, "format");
         if (!List.of("jsonl", "csv").contains(format)) {
             throw new Problem(HttpStatus.BAD_REQUEST, "format: write jsonl or csv");
         }
         boolean csv = format.equals("csv");
+        acts.exported(filter, format, caller.getName());
         return ResponseEntity.ok()
                 .header(HttpHeaders.CONTENT_DISPOSITION, "attachment; filename=\"dead-letters." + format + '"')
                 .contentType(MediaType.parseMediaType(csv ? "text/csv;charset=UTF-8" : "application/x-ndjson"))
@@ -136,7 +139,7 @@ class DeadLetterController {
         if (!patch.isMissingNode() && !patch.isNull() && !patch.isObject()) {
             throw Bodies.invalid("body", "write an object with the fields to mend");
         }
-        long operation = retries.one(
+        long operation = acts.retry(
                 id,
                 asked.path("reason").asText(null),
                 patch instanceof ObjectNode object ? object : null,
@@ -146,18 +149,18 @@ class DeadLetterController {
     }
 
     @PostMapping("/dead-letters/{id:\\d{1,18}}/discard")
-    Map<String, String> discard(@PathVariable long id, @RequestBody(required = false) byte[] body) {
+    Map<String, String> discard(@PathVariable long id, @RequestBody(required = false) byte[] body, Principal caller) {
         String reason = Bodies.object(body).path("reason").asText("");
         if (reason.isBlank() || reason.length() > 4000) {
             throw Bodies.invalid("reason", "say why, in at most 4000 characters");
         }
-        letters.discard(id, reason);
+        acts.discard(id, reason, caller.getName());
         return Map.of("state", "discarded");
     }
 
     @PostMapping("/dead-letters/{id:\\d{1,18}}/restore")
-    Map<String, String> restore(@PathVariable long id) {
-        letters.restore(id);
+    Map<String, String> restore(@PathVariable long id, Principal caller) {
+        acts.restore(id, caller.getName());
         return Map.of("state", "open");
     }
 

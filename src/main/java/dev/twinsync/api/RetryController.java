@@ -3,6 +3,7 @@ package dev.twinsync.api;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.deadletter.DeskActs;
 import dev.twinsync.deadletter.LetterFilter;
 import dev.twinsync.deadletter.Retries;
 import dev.twinsync.record.Json;
@@ -30,10 +31,12 @@ import org.springframework.web.bind.annotation.RestController;
 class RetryController {
 
     private final Retries retries;
+    private final DeskActs acts;
     private final BigDecimal rate;
 
-    RetryController(Retries retries, @Value("${twinsync.dead-letters.retry.rate}") BigDecimal rate) {
+    RetryController(Retries retries, DeskActs acts, @Value("${twinsync.dead-letters.retry.rate}") BigDecimal rate) {
         this.retries = retries;
+        this.acts = acts;
         this.rate = rate;
     }
 
@@ -58,7 +61,7 @@ class RetryController {
         if (dry.asBoolean(false)) {
             return ResponseEntity.ok(plan(filter));
         }
-        long operation = retries.many(new Retries.Ask(
+        long operation = acts.retry(new Retries.Ask(
                 filter,
                 pace,
                 canary.intValue(),
@@ -123,19 +126,19 @@ class RetryController {
 
     @PostMapping("/dead-letters/retries/{operation:\\d{1,18}}/pause")
     ObjectNode pause(@PathVariable long operation, Principal caller) {
-        retries.pause(operation, caller.getName());
+        acts.pause(operation, caller.getName());
         return retries.operation(operation);
     }
 
     @PostMapping("/dead-letters/retries/{operation:\\d{1,18}}/resume")
-    ObjectNode resume(@PathVariable long operation) {
-        retries.resume(operation);
+    ObjectNode resume(@PathVariable long operation, Principal caller) {
+        acts.resume(operation, caller.getName());
         return retries.operation(operation);
     }
 
     @DeleteMapping("/dead-letters/retries/{operation:\\d{1,18}}")
-    ObjectNode cancel(@PathVariable long operation) {
-        retries.cancel(operation);
+    ObjectNode cancel(@PathVariable long operation, Principal caller) {
+        acts.cancel(operation, caller.getName());
         return retries.operation(operation);
     }
 

@@ -37,7 +37,9 @@ public class Causes {
             return "unknown";
         }
         if (error.get("status") instanceof Number status && status.intValue() > 0) {
-            return KNOWN.contains(status.intValue()) ? String.valueOf(status) : status.intValue() < 500 ? "refused" : "failing";
+            return KNOWN.contains(status.intValue())
+                    ? String.valueOf(status)
+                    : status.intValue() < 500 ? "refused" : "failing";
         }
         if (name.contains("SQL") || name.contains("DataIntegrity") || name.contains("DataAccess")) {
             return "database";

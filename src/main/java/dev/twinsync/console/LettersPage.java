@@ -40,7 +40,9 @@ import org.springframework.web.util.UriComponentsBuilder;
 class LettersPage {
 
     private static final int PAGE = 50;
-    private static final String[] BESIDE = {"after", "lang", "letter", "_csrf", "reason", "rate", "canary", "stop_at", "key", "format"};
+    private static final String[] BESIDE = {
+        "after", "lang", "letter", "_csrf", "reason", "rate", "canary", "stop_at", "key", "format"
+    };
 
     private final Letters letters;
     private final Retries retries;
@@ -78,11 +80,16 @@ class LettersPage {
     }
 
     @GetMapping("/console/letters")
-    String groups(@RequestParam(defaultValue = "") String state, @RequestParam(defaultValue = "false") boolean all, Model page) {
+    String groups(
+            @RequestParam(defaultValue = "") String state,
+            @RequestParam(defaultValue = "false") boolean all,
+            Model page) {
         boolean known = List.of("new", "acknowledged", "fixed", "ignored").contains(state);
         List<ObjectNode> groups = letters.groups(known ? state : null, all);
         page.addAttribute("groups", maps(groups));
-        page.addAttribute("open", groups.stream().mapToLong(group -> group.path("count").asLong()).sum());
+        page.addAttribute(
+                "open",
+                groups.stream().mapToLong(group -> group.path("count").asLong()).sum());
         page.addAttribute("state", known ? state : "");
         page.addAttribute("all", all);
         page.addAttribute("ending", letters.ending());
@@ -112,7 +119,9 @@ class LettersPage {
             page.addAttribute("refused", e.getMessage());
             filter = LetterFilter.of(Map.of("state", "open"));
         }
-        long after = given.getOrDefault("after", "").matches("\\d{1,18}") ? Long.parseLong(given.get("after")) : Long.MAX_VALUE;
+        long after = given.getOrDefault("after", "").matches("\\d{1,18}")
+                ? Long.parseLong(given.get("after"))
+                : Long.MAX_VALUE;
         Letters.Page found = letters.list(filter, after, PAGE);
         page.addAttribute("letters", maps(found.items()));
         page.addAttribute("next", found.next());
@@ -120,7 +129,12 @@ class LettersPage {
         page.addAttribute("filter", filter.values());
         page.addAttribute("query", query(filter));
         page.addAttribute("entities", schemas.all().stream().map(Schema::entity).toList());
-        page.addAttribute("systems", schemas.all().stream().flatMap(schema -> schema.systems().stream()).distinct().toList());
+        page.addAttribute(
+                "systems",
+                schemas.all().stream()
+                        .flatMap(schema -> schema.systems().stream())
+                        .distinct()
+                        .toList());
         String group = filter.values().get("group");
         if (group != null) {
             try {
@@ -138,7 +152,9 @@ class LettersPage {
         boolean csv = "csv".equals(given.get("format"));
         acts.exported(filter, csv ? "csv" : "jsonl", person.getName());
         return ResponseEntity.ok()
-                .header(HttpHeaders.CONTENT_DISPOSITION, "attachment; filename=\"dead-letters." + (csv ? "csv" : "jsonl") + '"')
+                .header(
+                        HttpHeaders.CONTENT_DISPOSITION,
+                        "attachment; filename=\"dead-letters." + (csv ? "csv" : "jsonl") + '"')
                 .contentType(MediaType.parseMediaType(csv ? "text/csv;charset=UTF-8" : "application/x-ndjson"))
                 .body(out -> {
                     if (csv) {
@@ -168,7 +184,11 @@ class LettersPage {
         letter.path("now").path("systems").fieldNames().forEachRemaining(systems::add);
         page.addAttribute("systems", systems);
         page.addAttribute("lines", lines(letter, systems));
-        page.addAttribute("plural", schemas.has(letter.path("entity").asText()) ? schemas.of(letter.path("entity").asText()).plural() : null);
+        page.addAttribute(
+                "plural",
+                schemas.has(letter.path("entity").asText())
+                        ? schemas.of(letter.path("entity").asText()).plural()
+                        : null);
         return "letters-detail";
     }
 
@@ -191,10 +211,15 @@ class LettersPage {
         for (String field : fields) {
             String golden = text(now.path("golden").get(field));
             List<String> held = systems.stream()
-                    .map(system -> text(now.path("systems").path(system).path("held").get(field)))
+                    .map(system ->
+                            text(now.path("systems").path(system).path("held").get(field)))
                     .toList();
             lines.add(new Line(
-                    field, text(wanted.get(field)), golden, held, held.stream().anyMatch(value -> !value.equals(golden))));
+                    field,
+                    text(wanted.get(field)),
+                    golden,
+                    held,
+                    held.stream().anyMatch(value -> !value.equals(golden))));
         }
         return lines;
     }
@@ -227,14 +252,18 @@ class LettersPage {
         }
         ObjectNode fields = edit;
         return done(flash, "/console/letters/" + id, () -> {
-            long operation =
-                    acts.retry(id, reason.isBlank() ? null : reason, fields, person.getName(), person.getName() + '/' + key);
+            long operation = acts.retry(
+                    id, reason.isBlank() ? null : reason, fields, person.getName(), person.getName() + '/' + key);
             flash.addFlashAttribute("done", show.word("letters.retry.begun") + " " + operation);
         });
     }
 
     @PostMapping("/console/letters/{id:\\d{1,18}}/discard")
-    String discard(@PathVariable long id, @RequestParam(defaultValue = "") String reason, Principal person, RedirectAttributes flash) {
+    String discard(
+            @PathVariable long id,
+            @RequestParam(defaultValue = "") String reason,
+            Principal person,
+            RedirectAttributes flash) {
         if (reason.isBlank()) {
             flash.addFlashAttribute("refused", show.word("letters.reason.needed"));
             return "redirect:/console/letters/" + id;
@@ -260,7 +289,12 @@ class LettersPage {
             acts.mark(group, state, note, person.getName());
             flash.addFlashAttribute("done", show.word("letters.mark.done"));
         }
-        return "redirect:" + UriComponentsBuilder.fromPath("/console/letters/list").queryParam("group", "{group}").buildAndExpand(group).encode().toUriString();
+        return "redirect:"
+                + UriComponentsBuilder.fromPath("/console/letters/list")
+                        .queryParam("group", "{group}")
+                        .buildAndExpand(group)
+                        .encode()
+                        .toUriString();
     }
 
     private static String done(RedirectAttributes flash, String to, Runnable act) {
@@ -277,7 +311,8 @@ class LettersPage {
 
     /** What a retry of the filter's open letters would do, before it is begun. */
     @GetMapping("/console/letters/retry")
-    String plan(@RequestParam Map<String, String> given, @RequestParam(required = false) List<Long> letter, Model page) {
+    String plan(
+            @RequestParam Map<String, String> given, @RequestParam(required = false) List<Long> letter, Model page) {
         Map<String, String> asked = new LinkedHashMap<>(given);
         if (letter != null && !letter.isEmpty()) {
             StringJoiner ids = new StringJoiner(",");
@@ -288,7 +323,11 @@ class LettersPage {
         LetterFilter filter = filter(asked);
         Retries.Plan plan = retries.plan(filter);
         page.addAttribute("plan", plan);
-        page.addAttribute("filter", plan.upTo() == null ? filter.values() : filter.with("up_to", String.valueOf(plan.upTo())).values());
+        page.addAttribute(
+                "filter",
+                plan.upTo() == null
+                        ? filter.values()
+                        : filter.with("up_to", String.valueOf(plan.upTo())).values());
         page.addAttribute("canary", plan.total() > 20 ? 5 : plan.total() > 1 ? 1 : 0);
         page.addAttribute("rate", rate);
         page.addAttribute("key", UUID.randomUUID().toString());
@@ -324,7 +363,11 @@ class LettersPage {
     String operations(@RequestParam(defaultValue = "" + Long.MAX_VALUE) long after, Model page) {
         List<ObjectNode> found = retries.list(after, PAGE);
         page.addAttribute("operations", maps(found));
-        page.addAttribute("next", found.size() < PAGE ? null : found.get(PAGE - 1).path("operation").asText());
+        page.addAttribute(
+                "next",
+                found.size() < PAGE
+                        ? null
+                        : found.get(PAGE - 1).path("operation").asText());
         return "letters-retries";
     }
 
@@ -338,7 +381,11 @@ class LettersPage {
         List<ObjectNode> items = retries.items(operation, outcome.isEmpty() ? null : outcome, after, PAGE);
         page.addAttribute("items", maps(items));
         page.addAttribute("outcome", outcome);
-        page.addAttribute("next", items.size() < PAGE ? null : items.get(PAGE - 1).path("position").asText());
+        page.addAttribute(
+                "next",
+                items.size() < PAGE
+                        ? null
+                        : items.get(PAGE - 1).path("position").asText());
         return "letters-operation";
     }
 

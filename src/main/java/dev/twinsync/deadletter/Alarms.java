@@ -264,7 +264,7 @@ class Alarms {
 
     private ObjectNode body(Format format, Alarm alarm) {
         ObjectNode body = Json.MAPPER.createObjectNode();
-        String link = console.isEmpty() ? null : console + "/console/letters?group=" + alarm.group();
+        String link = console.isEmpty() ? null : console + "/console/letters/list?group=" + alarm.group();
         if (format == Format.JSON) {
             body.put("event", "dead_letters." + alarm.kind());
             body.put("open", alarm.open());

@@ -39,7 +39,12 @@ public class DeskActs {
     public long retry(Retries.Ask ask) {
         return audit.act(
                 new Audit.Act(
-                        ask.who(), "letters.retry", null, null, Masks.text(ask.reason()), ask.filter().values()),
+                        ask.who(),
+                        "letters.retry",
+                        null,
+                        null,
+                        Masks.text(ask.reason()),
+                        ask.filter().values()),
                 () -> retries.many(ask));
     }
 
@@ -75,7 +80,12 @@ public class DeskActs {
     public ObjectNode mark(String group, String state, String note, String who) {
         return audit.act(
                 new Audit.Act(
-                        who, "group.mark", "group", group, Masks.text(note), state == null ? Map.of() : Map.of("state", state)),
+                        who,
+                        "group.mark",
+                        "group",
+                        group,
+                        Masks.text(note),
+                        state == null ? Map.of() : Map.of("state", state)),
                 () -> letters.mark(group, state, note, who));
     }
 

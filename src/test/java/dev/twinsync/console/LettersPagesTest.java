@@ -1,0 +1,146 @@
+package dev.twinsync.console;
+
+import static com.microsoft.playwright.assertions.PlaywrightAssertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import com.microsoft.playwright.APIResponse;
+import com.microsoft.playwright.Browser;
+import com.microsoft.playwright.Page;
+import com.microsoft.playwright.assertions.LocatorAssertions;
+import java.time.Duration;
+import java.util.List;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+
+/** The letters' pages, worked as a person works them. */
+class LettersPagesTest extends Browsing {
+
+    private void letters(String id, int count, int code) {
+        for (int n = 1; n <= count; n++) {
+            mini.refuse("order", id + n, code);
+        }
+        app.update(
+                "insert into orders (order_id, user_id, status, payment_amount) select ? || n, 'u', 'paid', 1 from generate_series(1, ?) n",
+                id,
+                count);
+        await().atMost(Duration.ofSeconds(30))
+                .until(() -> app.queryForObject(
+                                "select count(*) from sync.dead_letter where record_id like ? and state = 'open'",
+                                Integer.class,
+                                id + "%")
+                        == count);
+    }
+
+    private long letter(String key) {
+        return app.queryForObject(
+                "select id from sync.dead_letter where record_id = ? and state = 'open'", Long.class, key);
+    }
+
+    @Test
+    void aCauseIsOpenedNotedAndItsLettersAreRetriedAndEndWell() {
+        letters("pages-a", 4, 441);
+        Page page = as("operator");
+        page.navigate(home + "/console/letters");
+        assertThat(page.locator("h1")).hasText("Letters");
+        page.locator("tbody tr", new Page.LocatorOptions().setHasText("441"))
+                .locator("th a")
+                .click();
+        assertThat(page.locator("tbody tr")).hasCount(4);
+        page.getByText("State and note").click();
+        page.locator("#state").selectOption("acknowledged");
+        page.locator("#note").fill("<b>asked the shop</b> 🐼");
+        page.getByText("Save").click();
+        assertThat(page.locator(".flash")).containsText("Saved");
+        assertThat(page.locator("section.card")).containsText("<b>asked the shop</b> 🐼");
+
+        for (int n = 1; n <= 4; n++) {
+            mini.allow("order", "pages-a" + n);
+        }
+        page.getByText("Retry all of these").click();
+        assertThat(page.locator(".big")).containsText("4 letters");
+        page.locator("main button.primary").click();
+        assertThat(page).hasURL(Pattern.compile(".*/retries/\\d+"));
+        assertThat(page.locator("#progress .chip"))
+                .hasText("done", new LocatorAssertions.HasTextOptions().setTimeout(30_000));
+        assertThat(page.locator("#progress dl")).containsText("4");
+        page.reload();
+        assertThat(page.locator("tbody tr")).hasCount(4);
+        assertThat(page.locator("tbody")).containsText("succeeded");
+    }
+
+    @Test
+    void aLetterIsSeenWholeRetriedDiscardedAndBroughtBack() {
+        letters("pages-b", 1, 442);
+        long letter = letter("pages-b1");
+        Page page = as("operator");
+        page.navigate(home + "/console/letters/" + letter);
+        assertThat(page.locator("h1")).containsText("pages-b1");
+        assertThat(page.locator("main")).containsText("would be sent");
+        assertThat(page.locator("main")).containsText("orders/deliver-mini-orders.camel.yaml");
+        page.locator("details.act summary", new Page.LocatorOptions().setHasText("Discard"))
+                .click();
+        page.locator("#reason").fill("a test order");
+        page.locator("button.danger").click();
+        assertThat(page.locator(".title-row .chip").first()).hasText("discarded");
+        page.getByText("Bring back").click();
+        assertThat(page.locator(".title-row .chip").first()).hasText("open");
+        mini.allow("order", "pages-b1");
+        page.locator(".title-row button.primary").first().click();
+        assertThat(page.locator(".flash")).containsText("being retried");
+        await().atMost(Duration.ofSeconds(30)).untilAsserted(() -> {
+            page.reload();
+            assertThat(page.locator(".title-row .chip").first())
+                    .hasText("resolved", new LocatorAssertions.HasTextOptions().setTimeout(500));
+        });
+        page.navigate(home + "/console/audit?target=" + letter);
+        assertThat(page.locator("tbody")).containsText("discarded a letter");
+        assertThat(page.locator("tbody")).containsText("retried a letter");
+    }
+
+    @Test
+    void anEditThatCantBeUsedIsToldAndNothingIsSent() {
+        letters("pages-c", 1, 443);
+        Page page = as("operator");
+        page.navigate(home + "/console/letters/" + letter("pages-c1"));
+        page.locator("details.act summary", new Page.LocatorOptions().setHasText("Edit and retry"))
+                .click();
+        page.locator("#patch").fill("{\"payment_amount\": \"much\"}");
+        page.locator("#why").fill("a wrong amount");
+        page.locator("details[open] button.primary").click();
+        assertThat(page.locator(".flash.bad")).containsText("/payment_amount");
+        mini.allow("order", "pages-c1");
+    }
+
+    @Test
+    void aViewerSeesAndMayNotAct() {
+        letters("pages-d", 1, 444);
+        long letter = letter("pages-d1");
+        Page page = as("viewer");
+        page.navigate(home + "/console/letters/" + letter);
+        assertThat(page.locator("h1")).containsText("pages-d1");
+        assertThat(page.locator(".title-row .acts")).hasCount(0);
+        for (String path : List.of("/" + letter + "/retry", "/" + letter + "/discard", "/retries")) {
+            APIResponse answer = page.request().post(home + "/console/letters" + path);
+            assertThat(answer.status()).isEqualTo(403);
+        }
+        mini.allow("order", "pages-d1");
+    }
+
+    @Test
+    void everyPageSpeaksChineseAndFitsAPhone() {
+        letters("pages-e", 1, 445);
+        long letter = letter("pages-e1");
+        Page page = as(
+                "operator", new Browser.NewContextOptions().setLocale("zh-CN").setViewportSize(390, 844));
+        for (String path : List.of("", "/list?state=open", "/" + letter, "/retry?ids=" + letter, "/retries")) {
+            page.navigate(home + "/console/letters" + path);
+            assertThat(page.locator("html")).hasAttribute("lang", "zh-CN");
+            Object wide = page.evaluate("document.documentElement.scrollWidth - innerWidth");
+            assertThat(((Number) wide).intValue()).as(path).isLessThanOrEqualTo(1);
+        }
+        page.navigate(home + "/console/letters/" + letter);
+        assertThat(page.locator("main")).containsText("现在重试");
+        mini.allow("order", "pages-e1");
+    }
+}
