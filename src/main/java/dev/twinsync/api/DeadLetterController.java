@@ -9,15 +9,15 @@ import dev.twinsync.deadletter.LetterFilter;
 import dev.twinsync.deadletter.Letters;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
+import jakarta.servlet.http.HttpServletResponse;
+import java.io.IOException;
 import java.security.Principal;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.springframework.core.io.ClassPathResource;
 import org.springframework.core.io.Resource;
-import org.springframework.http.HttpHeaders;
 import org.springframework.http.HttpStatus;
-import org.springframework.http.MediaType;
 import org.springframework.http.ResponseEntity;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PatchMapping;
@@ -27,7 +27,6 @@ import org.springframework.web.bind.annotation.RequestBody;
 import org.springframework.web.bind.annotation.RequestHeader;
 import org.springframework.web.bind.annotation.RequestParam;
 import org.springframework.web.bind.annotation.RestController;
-import org.springframework.web.servlet.mvc.method.annotation.StreamingResponseBody;
 
 /** The dead letters: what failed and why, and what is done about it. */
 @RestController
@@ -106,26 +105,20 @@ class DeadLetterController {
 
     /** The letters of a filter as a file: {@code ?format=jsonl|csv&…}. */
     @GetMapping("/dead-letters/export")
-    ResponseEntity<StreamingResponseBody> export(
+    void export(
             @RequestParam(defaultValue = "jsonl") String format,
             @RequestParam Map<String, String> given,
-            Principal caller) {
+            Principal caller,
+            HttpServletResponse response)
+            throws IOException {
         LetterFilter filter = filter(given, "format");
         if (!List.of("jsonl", "csv").contains(format)) {
             throw new Problem(HttpStatus.BAD_REQUEST, "format: write jsonl or csv");
         }
-        boolean csv = format.equals("csv");
         acts.exported(filter, format, caller.getName());
-        return ResponseEntity.ok()
-                .header(HttpHeaders.CONTENT_DISPOSITION, "attachment; filename=\"dead-letters." + format + '"')
-                .contentType(MediaType.parseMediaType(csv ? "text/csv;charset=UTF-8" : "application/x-ndjson"))
-                .body(out -> {
-                    if (csv) {
-                        export.csv(filter, out);
-                    } else {
-                        export.jsonl(filter, out);
-                    }
-                });
+        response.setContentType(format.equals("csv") ? "text/csv;charset=UTF-8" : "application/x-ndjson");
+        response.setHeader("Content-Disposition", "attachment; filename=\"dead-letters." + format + '"');
+        export.write(format, filter, response.getOutputStream());
     }
 
     @PostMapping("/dead-letters/{id:\\d{1,18}}/retry")

@@ -11,6 +11,8 @@ import dev.twinsync.deadletter.Retries;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
+import jakarta.servlet.http.HttpServletResponse;
+import java.io.IOException;
 import java.math.BigDecimal;
 import java.security.Principal;
 import java.util.ArrayList;
@@ -22,16 +24,14 @@ import java.util.StringJoiner;
 import java.util.TreeSet;
 import java.util.UUID;
 import org.springframework.beans.factory.annotation.Value;
-import org.springframework.http.HttpHeaders;
-import org.springframework.http.MediaType;
-import org.springframework.http.ResponseEntity;
+import org.springframework.http.HttpStatus;
 import org.springframework.stereotype.Controller;
 import org.springframework.ui.Model;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RequestParam;
-import org.springframework.web.servlet.mvc.method.annotation.StreamingResponseBody;
+import org.springframework.web.server.ResponseStatusException;
 import org.springframework.web.servlet.mvc.support.RedirectAttributes;
 import org.springframework.web.util.UriComponentsBuilder;
 
@@ -98,7 +98,11 @@ class LettersPage {
     }
 
     private static LetterFilter filter(Map<String, String> given) {
-        return LetterFilter.of(given, BESIDE);
+        try {
+            return LetterFilter.of(given, BESIDE);
+        } catch (LetterFilter.Invalid e) {
+            throw new ResponseStatusException(HttpStatus.BAD_REQUEST, e.getMessage());
+        }
     }
 
     private static String query(LetterFilter filter) {
@@ -114,7 +118,7 @@ class LettersPage {
         asked.putIfAbsent("state", "open");
         LetterFilter filter;
         try {
-            filter = filter(asked);
+            filter = LetterFilter.of(asked, BESIDE);
         } catch (LetterFilter.Invalid e) {
             page.addAttribute("refused", e.getMessage());
             filter = LetterFilter.of(Map.of("state", "open"));
@@ -147,22 +151,14 @@ class LettersPage {
     }
 
     @GetMapping("/console/letters/export")
-    ResponseEntity<StreamingResponseBody> export(@RequestParam Map<String, String> given, Principal person) {
+    void export(@RequestParam Map<String, String> given, Principal person, HttpServletResponse response)
+            throws IOException {
         LetterFilter filter = filter(given);
-        boolean csv = "csv".equals(given.get("format"));
-        acts.exported(filter, csv ? "csv" : "jsonl", person.getName());
-        return ResponseEntity.ok()
-                .header(
-                        HttpHeaders.CONTENT_DISPOSITION,
-                        "attachment; filename=\"dead-letters." + (csv ? "csv" : "jsonl") + '"')
-                .contentType(MediaType.parseMediaType(csv ? "text/csv;charset=UTF-8" : "application/x-ndjson"))
-                .body(out -> {
-                    if (csv) {
-                        export.csv(filter, out);
-                    } else {
-                        export.jsonl(filter, out);
-                    }
-                });
+        String format = "csv".equals(given.get("format")) ? "csv" : "jsonl";
+        acts.exported(filter, format, person.getName());
+        response.setContentType(format.equals("csv") ? "text/csv;charset=UTF-8" : "application/x-ndjson");
+        response.setHeader("Content-Disposition", "attachment; filename=\"dead-letters." + format + '"');
+        export.write(format, filter, response.getOutputStream());
     }
 
     /**
@@ -170,7 +166,10 @@ class LettersPage {
      *
      * @param systems what each system holds, in the order of the schema
      */
-    public record Line(String field, String wanted, String golden, List<String> systems, boolean differs) {}
+    public record Line(String field, String wanted, String golden, List<Held> systems, boolean differs) {}
+
+    /** @param system its name as the reader knows it */
+    public record Held(String system, String value) {}
 
     @GetMapping("/console/letters/{id:\\d{1,18}}")
     String letter(@PathVariable long id, Model page) {
@@ -199,7 +198,7 @@ class LettersPage {
         return node.isTextual() ? node.asText() : node.toPrettyString();
     }
 
-    private static List<Line> lines(ObjectNode letter, List<String> systems) {
+    private List<Line> lines(ObjectNode letter, List<String> systems) {
         JsonNode now = letter.path("now");
         JsonNode wanted = letter.path("request").path("data");
         Set<String> fields = new TreeSet<>();
@@ -210,16 +209,14 @@ class LettersPage {
         List<Line> lines = new ArrayList<>();
         for (String field : fields) {
             String golden = text(now.path("golden").get(field));
-            List<String> held = systems.stream()
-                    .map(system ->
-                            text(now.path("systems").path(system).path("held").get(field)))
+            List<Held> held = systems.stream()
+                    .map(system -> new Held(
+                            show.word("system." + system),
+                            text(now.path("systems").path(system).path("held").get(field))))
                     .toList();
             lines.add(new Line(
-                    field,
-                    text(wanted.get(field)),
-                    golden,
-                    held,
-                    held.stream().anyMatch(value -> !value.equals(golden))));
+                    field, text(wanted.get(field)), golden, held, held.stream().anyMatch(one -> !one.value()
+                            .equals(golden))));
         }
         return lines;
     }

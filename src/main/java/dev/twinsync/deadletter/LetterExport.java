@@ -48,13 +48,22 @@ public class LetterExport {
         this.letters = letters;
     }
 
+    /** @param format csv or jsonl */
+    public void write(String format, LetterFilter filter, OutputStream to) throws IOException {
+        if (format.equals("csv")) {
+            csv(filter, to);
+        } else {
+            jsonl(filter, to);
+        }
+    }
+
     /** A letter a line, whole. */
-    public void jsonl(LetterFilter filter, OutputStream to) throws IOException {
+    private void jsonl(LetterFilter filter, OutputStream to) throws IOException {
         write(to, out -> letters.each(filter, letter -> line(out, Json.text(letter) + '\n')));
     }
 
     /** A letter a row, without message, headers and request; opened by a spreadsheet, no cell is a formula. */
-    public void csv(LetterFilter filter, OutputStream to) throws IOException {
+    private void csv(LetterFilter filter, OutputStream to) throws IOException {
         write(to, out -> {
             // spreadsheets take a file without this mark for one of another alphabet
             line(out, '\ufeff' + String.join(",", COLUMNS).replace('/', '_') + "\r\n");

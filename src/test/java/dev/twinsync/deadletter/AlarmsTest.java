@@ -91,7 +91,8 @@ class AlarmsTest {
 
     private static List<Heard> of(String path, String group) {
         return HEARD.stream()
-                .filter(heard -> heard.path().equals(path) && heard.body().toString().contains(group))
+                .filter(heard ->
+                        heard.path().equals(path) && heard.body().toString().contains(group))
                 .toList();
     }
 

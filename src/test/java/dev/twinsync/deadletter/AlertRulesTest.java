@@ -84,7 +84,8 @@ class AlertRulesTest {
         private static boolean matches(String matchers, Sample sample) {
             Matcher matcher = MATCHER.matcher(matchers == null ? "" : matchers);
             while (matcher.find()) {
-                boolean same = sample.labels().getOrDefault(matcher.group(1), "").equals(matcher.group(3));
+                boolean same =
+                        sample.labels().getOrDefault(matcher.group(1), "").equals(matcher.group(3));
                 if (same != matcher.group(2).equals("=")) {
                     return false;
                 }
@@ -122,7 +123,8 @@ class AlertRulesTest {
     private static List<Rule> rules() throws IOException {
         List<Rule> rules = new ArrayList<>();
         // as a Prometheus would fetch it
-        JsonNode file = new ObjectMapper(new YAMLFactory()).readTree(desk.call("GET", "/alerts.yaml", null).body());
+        JsonNode file = new ObjectMapper(new YAMLFactory())
+                .readTree(desk.call("GET", "/alerts.yaml", null).body());
         for (JsonNode group : file.path("groups")) {
             for (JsonNode rule : group.path("rules")) {
                 rules.add(new Rule(
@@ -136,7 +138,10 @@ class AlertRulesTest {
     }
 
     private static Rule rule(String alert) throws IOException {
-        return rules().stream().filter(rule -> rule.alert().equals(alert)).findFirst().orElseThrow();
+        return rules().stream()
+                .filter(rule -> rule.alert().equals(alert))
+                .findFirst()
+                .orElseThrow();
     }
 
     private static List<Sample> scrape() throws Exception {
@@ -203,8 +208,7 @@ class AlertRulesTest {
         assertThat(rule.holds(scrape())).anyMatch(labels -> "mini".equals(labels.get("system")));
         List<String> fresh = app.queryForList("select id from sync.letter_group where state = 'new'", String.class);
         try {
-            fresh.forEach(group ->
-                    desk.call("PATCH", "/dead-letters/groups/" + group, "{\"state\":\"acknowledged\"}"));
+            fresh.forEach(group -> desk.call("PATCH", "/dead-letters/groups/" + group, "{\"state\":\"acknowledged\"}"));
             assertThat(rule.holds(scrape())).isEmpty();
             assertThat(rule("DeadLetterOld").holds(scrape())).isEmpty();
         } finally {
@@ -222,7 +226,8 @@ class AlertRulesTest {
                                 new Sample("sync_dead_letters_by_age", Map.of("age", "1h", "instance", "b"), 600),
                                 new Sample("sync_dead_letters_by_age", Map.of("age", "1d", "instance", "a"), 500))))
                 .hasSize(1);
-        app.update("update sync.dead_letter set first_failed_at = now() - interval '2 days' where record_id = 'alert-2'");
+        app.update(
+                "update sync.dead_letter set first_failed_at = now() - interval '2 days' where record_id = 'alert-2'");
         assertThat(rule("DeadLetterOld").fires(scrape(), Duration.ofMinutes(5))).isTrue();
         String operation = desk.post(
                         "/dead-letters/retries", "{\"filter\":{\"key\":\"alert-2\"},\"rate\":0.1,\"reason\":\"held\"}")

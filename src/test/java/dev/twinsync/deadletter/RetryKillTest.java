@@ -8,19 +8,30 @@ import dev.twinsync.devservices.Broker;
 import dev.twinsync.devservices.MiniProgram;
 import dev.twinsync.devservices.Postgres;
 import java.io.IOException;
+import java.net.CookieManager;
+import java.net.CookiePolicy;
 import java.net.ServerSocket;
+import java.net.URI;
+import java.net.URLEncoder;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.jdbc.datasource.DriverManagerDataSource;
+import org.springframework.security.crypto.bcrypt.BCryptPasswordEncoder;
 
 /** A retry of many letters outlives the service: it is killed twice in the middle, and each letter ends once. */
 class RetryKillTest {
@@ -97,6 +108,7 @@ class RetryKillTest {
                 Map.entry("SYNC_API_KEY_APP", "app-key"),
                 Map.entry("SYNC_API_KEY_MINI", "mini-key"),
                 Map.entry("SYNC_API_KEY_OPS", "ops-key"),
+                Map.entry("CONSOLE_USERS", "operator:operator:" + new BCryptPasswordEncoder(4).encode("operator")),
                 Map.entry("TWINSYNC_DEV", "true"),
                 Map.entry("SERVER_PORT", String.valueOf(port)),
                 Map.entry("MANAGEMENT_PORT", String.valueOf(free())),
@@ -135,11 +147,9 @@ class RetryKillTest {
         for (int n = 1; n <= count; n++) {
             mini.refuse("order", "kill-" + n, CODES.get(n % causes));
         }
-        app.update(
-                """
+        app.update("""
                 insert into orders (order_id, user_id, status, payment_amount)
-                select 'kill-' || n, 'u', 'paid', n from generate_series(1, ?) n""",
-                count);
+                select 'kill-' || n, 'u', 'paid', n from generate_series(1, ?) n""", count);
         within(LONG, () -> assertThat(count("dead_letter where state = 'open'")).isEqualTo(count));
         assertThat(count("letter_group")).isEqualTo(causes);
     }
@@ -162,26 +172,31 @@ class RetryKillTest {
         String operation = answer.json().path("operation").asText();
         for (int kill = 1; kill <= 2; kill++) {
             long sent = count * kill / 3;
-            within(LONG, () -> assertThat(count("retry_item where sent_at is not null")).isGreaterThan(sent));
+            within(LONG, () -> assertThat(count("retry_item where sent_at is not null"))
+                    .isGreaterThan(sent));
             service.destroyForcibly().waitFor();
             assertThat(count("retry_item where state = 'pending'")).isPositive();
             start();
         }
-        within(LONG, () -> assertThat(desk.operation(operation).path("state").asText()).isEqualTo("done"));
+        within(LONG, () -> assertThat(desk.operation(operation).path("state").asText())
+                .isEqualTo("done"));
         JsonNode done = desk.operation(operation);
         assertThat(done.path("total").asInt()).isEqualTo(count);
         assertThat(done.path("sent").asInt()).isEqualTo(count);
-        assertThat(done.path("succeeded").asInt() + done.path("failed_again").asInt()).isEqualTo(count);
+        assertThat(done.path("succeeded").asInt() + done.path("failed_again").asInt())
+                .isEqualTo(count);
         // nothing is under way any more: what was refused once more is open, all else is at an end
         within(LONG, () -> {
             assertThat(count("dead_letter where state = 'retrying'")).isZero();
             assertThat(count("dead_letter where state = 'open'")).isEqualTo(stay);
-            assertThat(count("dead_letter where state in ('resolved', 'superseded')")).isEqualTo(count - stay);
+            assertThat(count("dead_letter where state in ('resolved', 'superseded')"))
+                    .isEqualTo(count - stay);
         });
         assertThat(count("dead_letter")).isEqualTo(count);
         assertThat(count("retry_item where ended_at is null")).isZero();
         for (int n = stay + 1; n <= count; n++) {
-            assertThat(mini.read("order", "kill-" + n).path("payment_amount").asInt()).isEqualTo(n);
+            assertThat(mini.read("order", "kill-" + n).path("payment_amount").asInt())
+                    .isEqualTo(n);
         }
         // a key was used for one body, no version went back, and nothing was written twice with effect
         assertThat(mini.violations()).isZero();
@@ -190,8 +205,16 @@ class RetryKillTest {
     }
 
     private void measure() {
-        String group = desk.get("/dead-letters/groups?all=true").path("items").path(0).path("group").asText();
-        long letter = desk.get("/dead-letters?group=" + group).path("items").path(0).path("id").asLong();
+        String group = desk.get("/dead-letters/groups?all=true")
+                .path("items")
+                .path(0)
+                .path("group")
+                .asText();
+        long letter = desk.get("/dead-letters?group=" + group)
+                .path("items")
+                .path(0)
+                .path("id")
+                .asLong();
         List<String> paths = List.of(
                 "/dead-letters/groups",
                 "/dead-letters/groups?all=true",
@@ -204,6 +227,22 @@ class RetryKillTest {
         for (String path : paths) {
             print(path, () -> assertThat(desk.call("GET", path, null).status()).isEqualTo(200), 100);
         }
+        HttpClient browser = signedIn();
+        for (String path : List.of(
+                "/console/letters",
+                "/console/letters/list?state=open",
+                "/console/letters/list?group=" + group,
+                "/console/letters/list?q=kill-77",
+                "/console/letters/" + letter,
+                "/console/letters/retries")) {
+            print(path, () -> assertThat(page(browser, path).statusCode()).isEqualTo(200), 100);
+        }
+        print(
+                "/console/letters/retry?group (a dry run)",
+                () -> assertThat(page(browser, "/console/letters/retry?group=" + group)
+                                .statusCode())
+                        .isEqualTo(200),
+                100);
         print(
                 "/dead-letters/retries (dry run of all)",
                 () -> assertThat(desk.post("/dead-letters/retries", "{\"filter\":{},\"dry_run\":true}")
@@ -212,9 +251,47 @@ class RetryKillTest {
                 20);
         print(
                 "/dead-letters/export (all)",
-                () -> assertThat(desk.call("GET", "/dead-letters/export?format=csv", null).status())
+                () -> assertThat(desk.call("GET", "/dead-letters/export?format=csv", null)
+                                .status())
                         .isEqualTo(200),
                 5);
+    }
+
+    private HttpClient signedIn() {
+        HttpClient browser = HttpClient.newBuilder()
+                .cookieHandler(new CookieManager(null, CookiePolicy.ACCEPT_ALL))
+                .followRedirects(HttpClient.Redirect.NORMAL)
+                .build();
+        Matcher token = Pattern.compile("name=\"_csrf\" value=\"([^\"]+)\"")
+                .matcher(page(browser, "/login").body());
+        assertThat(token.find()).isTrue();
+        HttpResponse<String> answer = send(
+                browser,
+                HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/login"))
+                        .header("Content-Type", "application/x-www-form-urlencoded")
+                        .POST(HttpRequest.BodyPublishers.ofString("username=operator&password=operator&_csrf="
+                                + URLEncoder.encode(token.group(1), StandardCharsets.UTF_8)))
+                        .build());
+        assertThat(answer.uri().getPath()).isEqualTo("/console");
+        return browser;
+    }
+
+    private HttpResponse<String> page(HttpClient browser, String path) {
+        return send(
+                browser,
+                HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + path))
+                        .build());
+    }
+
+    private static HttpResponse<String> send(HttpClient browser, HttpRequest request) {
+        try {
+            return browser.send(request, HttpResponse.BodyHandlers.ofString());
+        } catch (IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
     }
 
     private static void print(String what, Runnable call, int times) {
@@ -229,6 +306,7 @@ class RetryKillTest {
         }
         Arrays.sort(took);
         System.out.printf(
-                "%-45s p50 %5.0f ms  p95 %5.0f ms%n", what, took[times / 2] / 1e6, took[(int) (times * 0.95) - (times < 20 ? 0 : 1)] / 1e6);
+                "%-45s p50 %5.0f ms  p95 %5.0f ms%n",
+                what, took[times / 2] / 1e6, took[(int) (times * 0.95) - (times < 20 ? 0 : 1)] / 1e6);
     }
 }
