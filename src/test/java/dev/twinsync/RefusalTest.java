@@ -140,7 +140,8 @@ class RefusalTest {
                         return Json.read(answer.body()).path("operation").asText();
                     }))
                     .hasSize(8)
-                    .containsOnly("retry-" + letter);
+                    .containsOnly(String.valueOf(ends.app.queryForObject(
+                            "select operation from sync.retry_item where letter = ?", Long.class, letter)));
         } finally {
             ends.mini.letGo();
         }
