@@ -36,11 +36,13 @@ import java.util.concurrent.TimeoutException;
 import org.apache.camel.Message;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.dao.DataAccessException;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.scheduling.annotation.Scheduled;
 import org.springframework.stereotype.Component;
 import org.springframework.transaction.PlatformTransactionManager;
 import org.springframework.transaction.TransactionDefinition;
+import org.springframework.transaction.TransactionException;
 import org.springframework.transaction.support.TransactionTemplate;
 
 /**
@@ -112,12 +114,17 @@ class RetryWorker {
 
     @Scheduled(fixedDelayString = "${twinsync.dead-letters.retry.turn:200ms}")
     void turn() {
-        List<Long> operations = jdbc.queryForList("""
-                select id from retry_operation where state = 'running'
-                union select distinct operation from retry_item where state in ('taken', 'sent') order by 1""", Long.class);
-        settled.keySet().retainAll(operations);
-        later.keySet().retainAll(operations);
-        operations.forEach(this::pass);
+        try {
+            List<Long> operations = jdbc.queryForList("""
+                    select id from retry_operation where state = 'running'
+                    union select distinct operation from retry_item where state in ('taken', 'sent') order by 1""", Long.class);
+            settled.keySet().retainAll(operations);
+            later.keySet().retainAll(operations);
+            operations.forEach(this::pass);
+        } catch (DataAccessException | TransactionException e) {
+            // the state's database is away, as health says; the retries are in it and go on with it
+            LOG.debug("retries can't be looked for: {}", e.toString());
+        }
     }
 
     /** One turn of an operation, begun at once; where it takes long, the caller does not wait for its end. */
