@@ -6,7 +6,7 @@ import org.springframework.stereotype.Component;
 
 /** A letter's cause in plain words: templates call it as {@code @causes} and show its message. */
 @Component("causes")
-public class Causes {
+class Causes {
 
     private static final Set<Integer> KNOWN = Set.of(400, 409, 413, 422, 503);
 

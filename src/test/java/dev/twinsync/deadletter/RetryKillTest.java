@@ -225,7 +225,7 @@ class RetryKillTest {
                 "/dead-letters/" + letter,
                 "/dead-letters/retries");
         for (String path : paths) {
-            print(path, () -> assertThat(desk.call("GET", path, null).status()).isEqualTo(200), 100);
+            print(path, () -> assertThat(desk.call("GET", path, null).status()).isEqualTo(200), 40);
         }
         HttpClient browser = signedIn();
         for (String path : List.of(
@@ -235,14 +235,14 @@ class RetryKillTest {
                 "/console/letters/list?q=kill-77",
                 "/console/letters/" + letter,
                 "/console/letters/retries")) {
-            print(path, () -> assertThat(page(browser, path).statusCode()).isEqualTo(200), 100);
+            print(path, () -> assertThat(page(browser, path).statusCode()).isEqualTo(200), 40);
         }
         print(
                 "/console/letters/retry?group (a dry run)",
                 () -> assertThat(page(browser, "/console/letters/retry?group=" + group)
                                 .statusCode())
                         .isEqualTo(200),
-                100);
+                40);
         print(
                 "/dead-letters/retries (dry run of all)",
                 () -> assertThat(desk.post("/dead-letters/retries", "{\"filter\":{},\"dry_run\":true}")
