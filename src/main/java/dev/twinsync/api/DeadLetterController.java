@@ -98,7 +98,7 @@ class DeadLetterController {
                 caller.getName());
     }
 
-    @GetMapping("/dead-letters/{id:\\d{1,18}}")
+    @GetMapping("/dead-letters/{id:\\d+}")
     ObjectNode detail(@PathVariable long id) {
         return letters.detail(id);
     }
@@ -121,7 +121,7 @@ class DeadLetterController {
         export.write(format, filter, response.getOutputStream());
     }
 
-    @PostMapping("/dead-letters/{id:\\d{1,18}}/retry")
+    @PostMapping("/dead-letters/{id:\\d+}/retry")
     ResponseEntity<Map<String, String>> retry(
             @PathVariable long id,
             @RequestBody(required = false) byte[] body,
@@ -141,7 +141,7 @@ class DeadLetterController {
         return ResponseEntity.status(HttpStatus.ACCEPTED).body(Map.of("operation", String.valueOf(operation)));
     }
 
-    @PostMapping("/dead-letters/{id:\\d{1,18}}/discard")
+    @PostMapping("/dead-letters/{id:\\d+}/discard")
     Map<String, String> discard(@PathVariable long id, @RequestBody(required = false) byte[] body, Principal caller) {
         String reason = Bodies.object(body).path("reason").asText("");
         if (reason.isBlank() || reason.length() > 4000) {
@@ -151,7 +151,7 @@ class DeadLetterController {
         return Map.of("state", "discarded");
     }
 
-    @PostMapping("/dead-letters/{id:\\d{1,18}}/restore")
+    @PostMapping("/dead-letters/{id:\\d+}/restore")
     Map<String, String> restore(@PathVariable long id, Principal caller) {
         acts.restore(id, caller.getName());
         return Map.of("state", "open");

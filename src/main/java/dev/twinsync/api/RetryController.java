@@ -103,13 +103,13 @@ class RetryController {
         return answer;
     }
 
-    @GetMapping("/dead-letters/retries/{operation:\\d{1,18}}")
+    @GetMapping("/dead-letters/retries/{operation:\\d+}")
     ObjectNode operation(@PathVariable long operation) {
         return retries.operation(operation);
     }
 
     /** What became of each letter of the retry. */
-    @GetMapping("/dead-letters/retries/{operation:\\d{1,18}}/letters")
+    @GetMapping("/dead-letters/retries/{operation:\\d+}/letters")
     ObjectNode items(
             @PathVariable long operation,
             @RequestParam(required = false) String outcome,
@@ -124,19 +124,19 @@ class RetryController {
         return answer;
     }
 
-    @PostMapping("/dead-letters/retries/{operation:\\d{1,18}}/pause")
+    @PostMapping("/dead-letters/retries/{operation:\\d+}/pause")
     ObjectNode pause(@PathVariable long operation, Principal caller) {
         acts.pause(operation, caller.getName());
         return retries.operation(operation);
     }
 
-    @PostMapping("/dead-letters/retries/{operation:\\d{1,18}}/resume")
+    @PostMapping("/dead-letters/retries/{operation:\\d+}/resume")
     ObjectNode resume(@PathVariable long operation, Principal caller) {
         acts.resume(operation, caller.getName());
         return retries.operation(operation);
     }
 
-    @DeleteMapping("/dead-letters/retries/{operation:\\d{1,18}}")
+    @DeleteMapping("/dead-letters/retries/{operation:\\d+}")
     ObjectNode cancel(@PathVariable long operation, Principal caller) {
         acts.cancel(operation, caller.getName());
         return retries.operation(operation);

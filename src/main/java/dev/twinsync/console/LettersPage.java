@@ -171,7 +171,7 @@ class LettersPage {
     /** @param system its name as the reader knows it */
     public record Held(String system, String value) {}
 
-    @GetMapping("/console/letters/{id:\\d{1,18}}")
+    @GetMapping("/console/letters/{id:\\d+}")
     String letter(@PathVariable long id, Model page) {
         ObjectNode letter = letters.detail(id);
         page.addAttribute("letter", map(letter));
@@ -225,7 +225,7 @@ class LettersPage {
         return value == null || value.isNull() ? "" : value.isTextual() ? value.asText() : Json.text(value);
     }
 
-    @PostMapping("/console/letters/{id:\\d{1,18}}/retry")
+    @PostMapping("/console/letters/{id:\\d+}/retry")
     String retry(
             @PathVariable long id,
             @RequestParam(defaultValue = "") String reason,
@@ -255,7 +255,7 @@ class LettersPage {
         });
     }
 
-    @PostMapping("/console/letters/{id:\\d{1,18}}/discard")
+    @PostMapping("/console/letters/{id:\\d+}/discard")
     String discard(
             @PathVariable long id,
             @RequestParam(defaultValue = "") String reason,
@@ -268,7 +268,7 @@ class LettersPage {
         return done(flash, "/console/letters/" + id, () -> acts.discard(id, reason, person.getName()));
     }
 
-    @PostMapping("/console/letters/{id:\\d{1,18}}/restore")
+    @PostMapping("/console/letters/{id:\\d+}/restore")
     String restore(@PathVariable long id, Principal person, RedirectAttributes flash) {
         return done(flash, "/console/letters/" + id, () -> acts.restore(id, person.getName()));
     }
@@ -368,7 +368,7 @@ class LettersPage {
         return "letters-retries";
     }
 
-    @GetMapping("/console/letters/retries/{operation:\\d{1,18}}")
+    @GetMapping("/console/letters/retries/{operation:\\d+}")
     String operation(
             @PathVariable long operation,
             @RequestParam(defaultValue = "") String outcome,
@@ -387,13 +387,13 @@ class LettersPage {
     }
 
     /** The part of the page that moves. */
-    @GetMapping("/console/letters/retries/{operation:\\d{1,18}}/progress")
+    @GetMapping("/console/letters/retries/{operation:\\d+}/progress")
     String progress(@PathVariable long operation, Model page) {
         page.addAttribute("operation", map(retries.operation(operation)));
         return "letters-operation :: progress";
     }
 
-    @PostMapping("/console/letters/retries/{operation:\\d{1,18}}/{act:pause|resume|cancel}")
+    @PostMapping("/console/letters/retries/{operation:\\d+}/{act:pause|resume|cancel}")
     String move(@PathVariable long operation, @PathVariable String act, Principal person, RedirectAttributes flash) {
         return done(flash, "/console/letters/retries/" + operation, () -> {
             switch (act) {
