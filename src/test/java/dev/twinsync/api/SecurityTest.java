@@ -126,8 +126,7 @@ class SecurityTest {
 
     @Test
     void whatIsMappedNowhereIsRefusedToo() throws Exception {
-        for (String path :
-                List.of("/error", "/actuator", "/env", "/users", "/a/b/c/d", "/sync_user_data/batch/x")) {
+        for (String path : List.of("/error", "/actuator", "/env", "/users", "/a/b/c/d", "/sync_user_data/batch/x")) {
             assertThat(caller.get(null, path).statusCode()).as(path).isEqualTo(401);
             assertThat(caller.get("app-key", path).statusCode()).as(path).isIn(403, 404, 405);
         }
