@@ -40,7 +40,8 @@ class Security {
     @Bean
     SecurityFilterChain filters(HttpSecurity http, Callers callers) throws Exception {
         return http.csrf(csrf -> csrf.disable()) // no cookie is ever an identity here
-                .sessionManagement(session -> session.sessionCreationPolicy(SessionCreationPolicy.STATELESS))
+                .sessionManagement(session -> session.sessionCreationPolicy(SessionCreationPolicy.STATELESS)
+                        .sessionFixation(fixation -> fixation.none())) // a call leaves the console's sessions alone
                 .addFilterBefore(new KeyFilter(callers), BasicAuthenticationFilter.class)
                 .httpBasic(basic -> basic.authenticationEntryPoint((request, response, e) ->
                         Problem.write(response, HttpStatus.UNAUTHORIZED, "name and password are not known")))
