@@ -49,7 +49,7 @@ class EndToEndTest {
 
     private static void soon(ThrowingRunnable check) {
         // what is not there yet is no failure of the check
-        await().atMost(Duration.ofSeconds(20))
+        await().atMost(Duration.ofSeconds(60))
                 .pollInterval(Duration.ofMillis(20))
                 .ignoreExceptions()
                 .untilAsserted(check);

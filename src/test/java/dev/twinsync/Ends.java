@@ -79,7 +79,7 @@ final class Ends {
 
     /** Waits for what is not there yet; that it isn't is no failure of the check. */
     static void soon(ThrowingRunnable check) {
-        await().atMost(Duration.ofSeconds(30))
+        await().atMost(Duration.ofSeconds(60))
                 .pollInterval(Duration.ofMillis(20))
                 .ignoreExceptions()
                 .untilAsserted(check);

@@ -19,11 +19,14 @@ public class Clocks {
 
     private final Map<String, Duration> offsets = new ConcurrentHashMap<>();
 
-    /** A system said what time it is, between two moments of ours; within the resolution it counts as equal. */
+    /**
+     * A system said what time it is, at some moment between two of ours. Within the resolution, and within what a slow
+     * answer leaves open, it counts as equal.
+     */
     public void measured(String system, Instant said, Instant before, Instant after, Duration resolution) {
-        Duration offset =
-                Duration.between(before.plus(Duration.between(before, after).dividedBy(2)), said);
-        if (offset.abs().compareTo(resolution) <= 0) {
+        Duration half = Duration.between(before, after).dividedBy(2);
+        Duration offset = Duration.between(before.plus(half), said);
+        if (offset.abs().compareTo(resolution.plus(half)) <= 0) {
             offset = Duration.ZERO;
         }
         Duration former = offsets.put(system, offset);

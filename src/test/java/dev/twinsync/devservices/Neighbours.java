@@ -58,7 +58,7 @@ public final class Neighbours {
                 Map.entry("SYNC_API_KEY_OPS", "ops-key"),
                 Map.entry("CONSOLE_USERS", people()),
                 Map.entry("APP_KEY_SWEEP_INTERVAL", "1s"),
-                Map.entry("twinsync.mini.single-calls-for", "1s"),
+                Map.entry("twinsync.mini.single-calls-for", "10s"),
                 Map.entry("KAFKA_CLIENT_METADATA_MAX_AGE_MS", "123456"),
                 Map.entry("TWINSYNC_DEV", "true"),
                 Map.entry("SERVER_PORT", "0"),
