@@ -1,7 +1,6 @@
 package dev.twinsync;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.schibsted.spt.data.jslt.filters.JsonFilter;
 import dev.twinsync.flow.FailurePolicy;
 import dev.twinsync.record.Json;
 import org.apache.camel.CamelContext;
@@ -22,13 +21,7 @@ class Beans {
         return camel.getRegistry().lookupByNameAndType("failurePolicy", FailurePolicy.class);
     }
 
-    /** JSLT leaves out what a mapping makes null or empty, unless told otherwise: a cleared field would stay as it was. */
-    @Bean
-    JsonFilter keepAll() {
-        return value -> true;
-    }
-
-    /** The mapper of the JSLT mappings: money keeps its digits. Not the web's mapper, which Spring makes itself. */
+    /** The mapper of the flows: money keeps its digits. Not the web's mapper, which Spring makes itself. */
     @Bean(autowireCandidate = false)
     ObjectMapper exactJson() {
         return Json.MAPPER;

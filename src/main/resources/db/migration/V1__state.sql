@@ -27,20 +27,28 @@ create table base (
   detail      jsonb,                 -- {unusable: [], intents: {}, sent: {}, wrote: text}, null when all are empty
   seen        bigint      not null default 0,
   revision    bigint      not null default 0,
-  due_since   timestamptz,           -- null: nothing is due
-  due_version bigint      not null default 0, -- the newest golden version by which it was judged whether anything is due
   waiting_for text[],                -- required fields that are not there yet
   refused     bigint,                -- the golden version that this system refused for good: a letter is open
   key_number  int         not null default 0, -- how many keys the version under delivery has used: entity/id/version.n
   observed_at timestamptz,
   primary key (entity, id, system)
-) with (fillfactor = 80);
--- a refused or waiting record stays due: the sweep passes over it, the operator sees it
-create index base_due on base (entity, system, due_since, id) where due_since is not null;
+) with (fillfactor = 60); -- a change writes a base a few times: what no index holds is written in place
 -- who waits for a record that is still on its way
 create index base_waiting on base (system, entity, id) where waiting_for is not null;
 -- what a key sweep compares with the keys that the system still has
 create index base_keys on base (entity, system, id collate "C") where present;
+
+-- what a system is owed; narrow, since it comes and goes with every change
+create table due (
+  entity  text        not null,
+  id      text        not null,
+  system  text        not null,
+  since   timestamptz not null default clock_timestamp(),
+  version bigint      not null, -- the newest golden version by which it was judged
+  primary key (entity, id, system)
+);
+-- a refused or waiting record stays due: the sweep passes over it, the operator sees it
+create index due_since on due (entity, system, since, id);
 
 create table conflict (
   id            bigint generated always as identity primary key,

@@ -164,7 +164,7 @@ final class Ends {
 
     private long due(String prefix) {
         Long due = state.queryForObject(
-                "select count(*) from base where starts_with(id, ?) and (due_since is not null or doubt)",
+                "select count(*) from base b where starts_with(id, ?) and (doubt or exists (select from due d where d.entity = b.entity and d.id = b.id and d.system = b.system))",
                 Long.class,
                 prefix);
         return due == null ? 0 : due;

@@ -84,16 +84,19 @@ class OverviewPage {
     }
 
     private static final String BACKLOG = """
-            select oldest.due_since, oldest.id, counted.due, counted.waiting
+            select oldest.since, oldest.id, counted.due, counted.waiting
             from (select) nothing
             left join lateral (
-              select b.due_since, b.id from base b
-              where b.entity = ? and b.system = ? and b.due_since is not null and b.waiting_for is null
-                and not exists (select from golden g where g.entity = b.entity and g.id = b.id and g.version = b.refused)
-              order by b.due_since limit 1) oldest on true
+              select d.since, d.id from due d
+              left join base b on b.entity = d.entity and b.id = d.id and b.system = d.system
+              where d.entity = ? and d.system = ? and b.waiting_for is null
+                and not exists (select from golden g where g.entity = d.entity and g.id = d.id and g.version = b.refused)
+              order by d.since limit 1) oldest on true
             cross join lateral (
-              select count(*) as due, count(b.waiting_for) as waiting
-              from (select waiting_for from base where entity = ? and system = ? and due_since is not null limit ?) b) counted""";
+              select (select count(*) from (select from due where entity = ? and system = ? limit ?) d) as due,
+                     (select count(*) from (
+                       select from base where entity = ? and system = ? and waiting_for is not null limit ?) b) as waiting)
+              counted""";
 
     private final Schemas schemas;
     private final Outages outages;
@@ -182,8 +185,9 @@ class OverviewPage {
     private Line line(Schema schema, String system, List<Flows.Flow> all) {
         String entity = schema.entity();
         String poll = "poll-" + system + '-' + schema.plural();
-        Map<String, Object> backlog = jdbc.queryForMap(BACKLOG, entity, system, entity, system, MOST_COUNTED);
-        Instant oldest = backlog.get("due_since") instanceof java.sql.Timestamp at ? at.toInstant() : null;
+        Map<String, Object> backlog =
+                jdbc.queryForMap(BACKLOG, entity, system, entity, system, MOST_COUNTED, entity, system, MOST_COUNTED);
+        Instant oldest = backlog.get("since") instanceof java.sql.Timestamp at ? at.toInstant() : null;
         Duration lag = oldest == null ? Duration.ZERO : Duration.between(oldest, Instant.now());
         String level = lag.compareTo(VERY_LATE) > 0 ? "bad" : lag.compareTo(LATE) > 0 ? "wait" : "good";
         List<Map<String, Object>> cursor =

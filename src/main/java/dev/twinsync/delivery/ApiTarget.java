@@ -183,7 +183,7 @@ class ApiTarget implements Target {
 
     private JsonNode call(String flow, ObjectNode body, Map<String, Object> headers) {
         try {
-            return template.requestBodyAndHeaders(flow, Json.bytes(body), headers, JsonNode.class);
+            return template.requestBodyAndHeaders(flow, body, headers, JsonNode.class);
         } catch (CamelExecutionException e) {
             throw e.getCause() instanceof CallFailed failed ? failed : new IllegalStateException(e.getCause());
         }

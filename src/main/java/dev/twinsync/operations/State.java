@@ -26,19 +26,21 @@ class State {
     /** What was refused and is unchanged since, or waits for a field, is due but is no lag: it has its own numbers. */
     private static final String BACKLOG = """
             select s.entity, s.system,
-              extract(epoch from clock_timestamp() - oldest.due_since) as lag,
+              extract(epoch from clock_timestamp() - oldest.since) as lag,
               counted.due, counted.waiting
             from unnest(?::text[], ?::text[]) as s (entity, system)
             left join lateral (
-              select b.due_since from base b
-              where b.entity = s.entity and b.system = s.system and b.due_since is not null and b.waiting_for is null
-                and not exists (select from golden g where g.entity = b.entity and g.id = b.id and g.version = b.refused)
-              order by b.due_since limit 1) oldest on true
+              select d.since from due d
+              left join base b on b.entity = d.entity and b.id = d.id and b.system = d.system
+              where d.entity = s.entity and d.system = s.system and b.waiting_for is null
+                and not exists (select from golden g where g.entity = d.entity and g.id = d.id and g.version = b.refused)
+              order by d.since limit 1) oldest on true
             cross join lateral (
-              select count(*) as due, count(b.waiting_for) as waiting
-              from (select waiting_for from base
-                    where entity = s.entity and system = s.system and due_since is not null
-                    order by due_since limit ?) b) counted""";
+              select (select count(*) from (
+                       select from due where entity = s.entity and system = s.system limit ?) d) as due,
+                     (select count(*) from (
+                       select from base where entity = s.entity and system = s.system and waiting_for is not null
+                       limit ?) b) as waiting) counted""";
 
     private static final String LETTERS = """
             select entity, system, count(*) as open, extract(epoch from clock_timestamp() - min(first_failed_at)) as oldest
@@ -94,6 +96,7 @@ class State {
                     statement.setArray(1, connection.createArrayOf("text", entities.toArray()));
                     statement.setArray(2, connection.createArrayOf("text", systems.toArray()));
                     statement.setInt(3, MOST_COUNTED);
+                    statement.setInt(4, MOST_COUNTED);
                     return statement;
                 },
                 (row, n) -> new Backlog(

@@ -49,44 +49,46 @@ class JdbcRecords implements Records {
             where g.entity = ? and g.id = u.id and g.version = u.read
             returning g.id""";
 
-    private static final String LOCK_BASES =
-            "select from base where entity = ? and id = any (?) order by id, system for update";
-
     private static final String SAVE_BASES = """
             insert into base as b (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
-              doubt_at, detail, seen, revision, due_since, waiting_for, refused, key_number, observed_at,
-              due_version)
+              doubt_at, detail, seen, revision, waiting_for, refused, key_number, observed_at)
             select ?, u.id, u.system, u.known, u.present, coalesce(u.held, 'null')::jsonb, u.position, u.tick_began, u.tick_ended, u.doubt,
-              u.doubt_at, u.detail::jsonb, u.seen, u.revision, case when u.due then clock_timestamp() end,
-              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.observed_at, u.judged
+              u.doubt_at, u.detail::jsonb, u.seen, u.revision,
+              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.observed_at
             from unnest(?::text[], ?::text[], ?::boolean[], ?::boolean[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
-              ?::boolean[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::boolean[], ?::text[], ?::bigint[],
-              ?::int[], ?::timestamptz[], ?::bigint[])
+              ?::boolean[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::int[],
+              ?::timestamptz[])
               as u (id, system, known, present, held, position, tick_began, tick_ended, doubt, doubt_at, detail, seen,
-                revision, due, waiting_for, refused, key_number, observed_at, judged)
+                revision, waiting_for, refused, key_number, observed_at)
             order by u.id, u.system
             on conflict (entity, id, system) do update set
               known = excluded.known, present = excluded.present, position = excluded.position,
               held = case when jsonb_typeof(excluded.held) = 'null' then b.held else excluded.held end,
               tick_began = excluded.tick_began, tick_ended = excluded.tick_ended, doubt = excluded.doubt,
               doubt_at = excluded.doubt_at, detail = excluded.detail, seen = excluded.seen, revision = excluded.revision,
-              -- what was judged by an older golden version can't say that nothing is owed any more
-              due_since = case when excluded.due_since is not null or b.due_version > excluded.due_version
-                then coalesce(b.due_since, excluded.due_since, clock_timestamp()) end,
-              due_version = greatest(b.due_version, excluded.due_version),
               waiting_for = excluded.waiting_for, refused = excluded.refused, key_number = excluded.key_number,
               observed_at = coalesce(excluded.observed_at, b.observed_at)
             where b.revision = excluded.revision - 1
             returning b.id, b.system, jsonb_typeof(b.held) = 'object'""";
 
-    private static final String MARK_OWED = """
-            insert into base as b (entity, id, system, due_since, due_version)
-            select ?, u.id, u.system, clock_timestamp(), u.version
-            from unnest(?::text[], ?::text[], ?::bigint[]) as u (id, system, version)
+    private static final String LOAD_BASES = """
+            select b.*, id, system, d.since from (select * from base where entity = ? and id = any (?)) b
+            full join (select id, system, since from due where entity = ? and id = any (?)) d using (id, system)""";
+
+    private static final String LOCK_DUE =
+            "select from due where entity = ? and id = any (?) order by id, system for update";
+
+    private static final String MARK_DUE = """
+            insert into due as d (entity, id, system, version)
+            select ?, u.id, u.system, u.version from unnest(?::text[], ?::text[], ?::bigint[]) as u (id, system, version)
             order by u.id, u.system
-            on conflict (entity, id, system) do update set
-              due_since = coalesce(b.due_since, excluded.due_since),
-              due_version = greatest(b.due_version, excluded.due_version)""";
+            on conflict (entity, id, system) do update set version = excluded.version
+            where d.version < excluded.version""";
+
+    /** What was judged by an older golden version can't say that nothing is owed any more. */
+    private static final String CLEAR_DUE = """
+            delete from due d using unnest(?::text[], ?::text[], ?::bigint[]) as u (id, system, version)
+            where d.entity = ? and d.id = u.id and d.system = u.system and d.version <= u.version""";
 
     /** A conflict is over when its field has moved on: there is nothing left that its value could be put back over. */
     private static final String CLOSE_CONFLICTS = """
@@ -133,20 +135,20 @@ class JdbcRecords implements Records {
                         connection,
                         "select id, version, fields from golden where entity = ? and id = any (?)",
                         entity,
-                        keys),
+                        keys,
+                        1),
                 row -> {
                     String id = row.getString(1);
                     goldens.put(id, new Golden(id, row.getLong(2), fields(row.getBytes(3), moments)));
                 });
-        jdbc.query(
-                connection ->
-                        statement(connection, "select * from base where entity = ? and id = any (?)", entity, keys),
-                row -> {
-                    String id = row.getString("id");
-                    String system = row.getString("system");
-                    bases.computeIfAbsent(id, k -> new HashMap<>()).put(system, base(row));
-                    deliveries.computeIfAbsent(id, k -> new HashMap<>()).put(system, delivery(row));
-                });
+        jdbc.query(connection -> statement(connection, LOAD_BASES, entity, keys, 2), row -> {
+            String id = row.getString("id");
+            String system = row.getString("system");
+            if (row.getString("held") != null) {
+                bases.computeIfAbsent(id, k -> new HashMap<>()).put(system, base(row));
+            }
+            deliveries.computeIfAbsent(id, k -> new HashMap<>()).put(system, delivery(row));
+        });
         Map<String, Snapshot> snapshots = new LinkedHashMap<>();
         for (String id : keys) {
             snapshots.put(
@@ -159,11 +161,14 @@ class JdbcRecords implements Records {
         return snapshots;
     }
 
-    private static PreparedStatement statement(Connection connection, String sql, String entity, String[] keys)
-            throws SQLException {
+    private static PreparedStatement statement(
+            Connection connection, String sql, String entity, String[] keys, int times) throws SQLException {
         PreparedStatement statement = connection.prepareStatement(sql);
-        statement.setString(1, entity);
-        statement.setArray(2, connection.createArrayOf("text", keys));
+        Array ids = connection.createArrayOf("text", keys);
+        for (int i = 0; i < times; i++) {
+            statement.setString(2 * i + 1, entity);
+            statement.setArray(2 * i + 2, ids);
+        }
         return statement;
     }
 
@@ -193,32 +198,16 @@ class JdbcRecords implements Records {
     private Set<String> write(String entity, List<Change> changes) {
         return jdbc.execute((ConnectionCallback<Set<String>>) connection -> {
             Set<String> fenced = new HashSet<>();
-            lock(connection, entity, changes);
             goldens(connection, entity, changes, fenced);
             bases(connection, entity, changes, fenced);
             if (fenced.isEmpty()) {
-                owed(connection, entity, changes);
+                due(connection, entity, changes);
                 conflicts(connection, entity, changes);
                 closeConflicts(connection, entity, changes);
                 history(connection, entity, changes);
             }
             return fenced;
         });
-    }
-
-    /**
-     * What is owed is marked after the bases are written, so that bases would be locked in two rounds, and two writers
-     * could each wait for what the other has: all are locked first, in the order in which every writer takes them.
-     */
-    private static void lock(Connection connection, String entity, List<Change> changes) throws SQLException {
-        if (changes.stream().allMatch(c -> c.owed().isEmpty())) {
-            return;
-        }
-        try (PreparedStatement statement = connection.prepareStatement(LOCK_BASES)) {
-            statement.setString(1, entity);
-            statement.setArray(2, texts(connection, changes.stream().map(Change::id)));
-            statement.execute();
-        }
     }
 
     private static void goldens(Connection connection, String entity, List<Change> changes, Set<String> fenced)
@@ -268,7 +257,7 @@ class JdbcRecords implements Records {
         }
     }
 
-    private record Row(String id, BaseChange change, long judged) {
+    private record Row(String id, BaseChange change) {
         Base base() {
             return change.base();
         }
@@ -277,7 +266,7 @@ class JdbcRecords implements Records {
     private static void bases(Connection connection, String entity, List<Change> changes, Set<String> fenced)
             throws SQLException {
         List<Row> rows = changes.stream()
-                .flatMap(c -> c.bases().stream().map(b -> new Row(c.id(), b, c.judged())))
+                .flatMap(c -> c.bases().stream().map(b -> new Row(c.id(), b)))
                 .toList();
         if (rows.isEmpty()) {
             return;
@@ -301,30 +290,27 @@ class JdbcRecords implements Records {
             s.setArray(13, longs(connection, rows.stream().map(r -> r.base().seen())));
             s.setArray(14, longs(connection, rows.stream().map(r -> r.base().revision() + 1)));
             s.setArray(
-                    15, booleans(connection, rows.stream().map(r -> r.change().due())));
-            s.setArray(
-                    16,
+                    15,
                     texts(
                             connection,
                             rows.stream()
                                     .map(r -> r.change().waitingFor().isEmpty()
                                             ? null
                                             : String.join(",", r.change().waitingFor()))));
-            s.setArray(17, longs(connection, rows.stream().map(r -> r.change().refused())));
+            s.setArray(16, longs(connection, rows.stream().map(r -> r.change().refused())));
             s.setArray(
-                    18,
+                    17,
                     connection.createArrayOf(
                             "int",
                             rows.stream().map(r -> r.change().keyNumber()).toArray(Integer[]::new)));
             s.setArray(
-                    19,
+                    18,
                     texts(
                             connection,
                             rows.stream()
                                     .map(r -> r.change().observedAt() == null
                                             ? null
                                             : Times.text(r.change().observedAt()))));
-            s.setArray(20, longs(connection, rows.stream().map(Row::judged)));
             try (ResultSet result = s.executeQuery()) {
                 while (result.next()) {
                     // a row that went away meanwhile can't keep what it held: fenced, and read again
@@ -341,21 +327,46 @@ class JdbcRecords implements Records {
         }
     }
 
-    private static void owed(Connection connection, String entity, List<Change> changes) throws SQLException {
-        record Owed(String id, String system, long version) {}
-        List<Owed> rows = changes.stream()
-                .flatMap(c -> c.owed().stream().map(system -> new Owed(c.id(), system, c.judged())))
-                .toList();
-        if (rows.isEmpty()) {
-            return;
+    private record Judged(String id, String system, long version) {}
+
+    private static void due(Connection connection, String entity, List<Change> changes) throws SQLException {
+        List<Judged> marked = new ArrayList<>();
+        List<Judged> cleared = new ArrayList<>();
+        for (Change c : changes) {
+            c.owed().forEach(system -> marked.add(new Judged(c.id(), system, c.judged())));
+            c.bases().forEach(b -> (b.due() ? marked : cleared)
+                    .add(new Judged(c.id(), b.base().system(), c.judged())));
         }
-        try (PreparedStatement s = connection.prepareStatement(MARK_OWED)) {
-            s.setString(1, entity);
-            s.setArray(2, texts(connection, rows.stream().map(Owed::id)));
-            s.setArray(3, texts(connection, rows.stream().map(Owed::system)));
-            s.setArray(4, longs(connection, rows.stream().map(Owed::version)));
-            s.executeUpdate();
+        if (!marked.isEmpty() && !cleared.isEmpty()) {
+            // they are taken in two rounds, and two writers could each wait for what the other has: first all, in one
+            // order
+            try (PreparedStatement s = connection.prepareStatement(LOCK_DUE)) {
+                s.setString(1, entity);
+                s.setArray(2, texts(connection, changes.stream().map(Change::id)));
+                s.execute();
+            }
         }
+        if (!marked.isEmpty()) {
+            try (PreparedStatement s = connection.prepareStatement(MARK_DUE)) {
+                s.setString(1, entity);
+                judged(connection, s, 2, marked);
+                s.executeUpdate();
+            }
+        }
+        if (!cleared.isEmpty()) {
+            try (PreparedStatement s = connection.prepareStatement(CLEAR_DUE)) {
+                judged(connection, s, 1, cleared);
+                s.setString(4, entity);
+                s.executeUpdate();
+            }
+        }
+    }
+
+    private static void judged(Connection connection, PreparedStatement s, int first, List<Judged> rows)
+            throws SQLException {
+        s.setArray(first, texts(connection, rows.stream().map(Judged::id)));
+        s.setArray(first + 1, texts(connection, rows.stream().map(Judged::system)));
+        s.setArray(first + 2, longs(connection, rows.stream().map(Judged::version)));
     }
 
     private record Of<T>(String id, T item) {}
@@ -427,13 +438,14 @@ class JdbcRecords implements Records {
     public List<DueKey> due(String entity, String system, Instant before, DueKey after, int limit) {
         return jdbc.query(
                 """
-                select b.due_since, b.id from base b
-                where b.entity = ? and b.system = ? and b.due_since < ? and (b.due_since, b.id) > (?, ?)
-                  and not exists (select from golden g where g.entity = b.entity and g.id = b.id and g.version = b.refused)
+                select d.since, d.id from due d
+                left join base b on b.entity = d.entity and b.id = d.id and b.system = d.system
+                where d.entity = ? and d.system = ? and d.since < ? and (d.since, d.id) > (?, ?)
+                  and not exists (select from golden g where g.entity = d.entity and g.id = d.id and g.version = b.refused)
                   and not exists (select from unnest(b.waiting_for) as missing (field)
-                    where not exists (select from golden g where g.entity = b.entity and g.id = b.id
+                    where not exists (select from golden g where g.entity = d.entity and g.id = d.id
                       and g.fields -> missing.field ->> 'v' is not null))
-                order by b.due_since, b.id limit ?""",
+                order by d.since, d.id limit ?""",
                 (row, n) -> new DueKey(row.getTimestamp(1).toInstant(), row.getString(2)),
                 entity,
                 system,
@@ -614,7 +626,7 @@ class JdbcRecords implements Records {
     }
 
     private static Delivery delivery(ResultSet row) throws SQLException {
-        Timestamp due = row.getTimestamp("due_since");
+        Timestamp due = row.getTimestamp("since");
         Timestamp observed = row.getTimestamp("observed_at");
         Array waiting = row.getArray("waiting_for");
         long refused = row.getLong("refused");

@@ -249,7 +249,10 @@ class BenchmarkIT {
                     Cpu now = cpu();
                     boolean busy = now.since(last[0]).service().toMillis() > 900;
                     last[0] = now;
-                    return !busy && count("select count(*) from sync.base where due_since is not null or doubt") == 0;
+                    return !busy
+                            && count(
+                                            "select (select count(*) from sync.due) + (select count(*) from sync.base where doubt)")
+                                    == 0;
                 });
     }
 
