@@ -22,6 +22,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -72,7 +73,7 @@ class JdbcRecords implements Records {
             returning b.id, b.system, jsonb_typeof(b.held) = 'object'""";
 
     private static final String LOAD_BASES = """
-            select b.*, id, system, d.since from (select * from base where entity = ? and id = any (?)) b
+            select id, system, d.since, b.* from (select * from base where entity = ? and id = any (?)) b
             full join (select id, system, since from due where entity = ? and id = any (?)) d using (id, system)""";
 
     private static final String LOCK_DUE =
@@ -330,8 +331,8 @@ class JdbcRecords implements Records {
     private record Judged(String id, String system, long version) {}
 
     private static void due(Connection connection, String entity, List<Change> changes) throws SQLException {
-        List<Judged> marked = new ArrayList<>();
-        List<Judged> cleared = new ArrayList<>();
+        Set<Judged> marked = new LinkedHashSet<>();
+        Set<Judged> cleared = new LinkedHashSet<>();
         for (Change c : changes) {
             c.owed().forEach(system -> marked.add(new Judged(c.id(), system, c.judged())));
             c.bases().forEach(b -> (b.due() ? marked : cleared)
@@ -362,7 +363,7 @@ class JdbcRecords implements Records {
         }
     }
 
-    private static void judged(Connection connection, PreparedStatement s, int first, List<Judged> rows)
+    private static void judged(Connection connection, PreparedStatement s, int first, Set<Judged> rows)
             throws SQLException {
         s.setArray(first, texts(connection, rows.stream().map(Judged::id)));
         s.setArray(first + 1, texts(connection, rows.stream().map(Judged::system)));

@@ -16,8 +16,7 @@ class ClocksTest {
     @Test
     void aClockThatIsOffIsCorrected() {
         clocks.measured("app", NOON.plusSeconds(30), NOON, NOON.plusMillis(20), RESOLUTION);
-        assertThat(clocks.corrected("app", NOON.plusSeconds(30)))
-                .isBetween(NOON.minusMillis(20), NOON.plusMillis(20));
+        assertThat(clocks.corrected("app", NOON.plusSeconds(30))).isBetween(NOON.minusMillis(20), NOON.plusMillis(20));
     }
 
     @Test
