@@ -13,15 +13,17 @@ import org.springframework.stereotype.Component;
 @Component
 class Diagram {
 
+    private static final int FIRST = 46;
     private static final int STEP = 74;
 
     /**
      * A flow in the picture.
      *
      * @param y its height in the lane
+     * @param label where its name stands, from that height: above a wire that falls, below one that rises
      * @param state of its flow: running, waiting, paused, stopped
      */
-    public record Arrow(String flow, String system, int y, String state, long perMinute) {}
+    public record Arrow(String flow, String system, int y, int label, String state, long perMinute) {}
 
     /**
      * @param top where the lane begins
@@ -62,7 +64,7 @@ class Diagram {
             List<Arrow> out = new ArrayList<>();
             long merged = 0;
             double changedBehind = -1;
-            int y = 46;
+            int y = FIRST;
             for (String system : schema.systems()) {
                 String poll = "poll-" + system + '-' + plural;
                 String deliver = "deliver-" + system + '-' + plural;
@@ -70,12 +72,14 @@ class Diagram {
                         poll,
                         system,
                         y,
+                        y == FIRST ? -10 : 17,
                         state(flows, poll),
                         pulse.rate("observed", entity, system).perMinute()));
                 out.add(new Arrow(
                         deliver,
                         system,
                         y,
+                        y == FIRST ? -10 : 17,
                         state(flows, deliver),
                         pulse.rate("delivered", entity, system).perMinute()));
                 merged += pulse.rate("merged", entity, system).perMinute();
@@ -90,7 +94,7 @@ class Diagram {
                     entity,
                     top,
                     height,
-                    46 + STEP * (schema.systems().size() - 1) / 2,
+                    FIRST + STEP * (schema.systems().size() - 1) / 2,
                     in,
                     out,
                     merge,

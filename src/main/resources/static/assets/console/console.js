@@ -13,6 +13,12 @@
     }
   });
 
+  // on a telephone the navigation is longer than the screen
+  var here = document.querySelector('nav [aria-current]');
+  if (here && here.parentElement.scrollWidth > here.parentElement.clientWidth) {
+    here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.clientWidth / 2 + here.offsetWidth / 2;
+  }
+
   // times: the server writes UTC, the reader lives somewhere
   function two(n) {
     return String(n).padStart(2, '0');

@@ -1,11 +1,16 @@
 package dev.twinsync.console;
 
+import static com.microsoft.playwright.assertions.PlaywrightAssertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.microsoft.playwright.Browser;
+import com.microsoft.playwright.Locator;
 import com.microsoft.playwright.Page;
 import com.microsoft.playwright.Response;
+import com.microsoft.playwright.assertions.LocatorAssertions.ContainsTextOptions;
+import com.microsoft.playwright.assertions.LocatorAssertions.HasCountOptions;
 import com.microsoft.playwright.options.ColorScheme;
+import com.microsoft.playwright.options.ScreenshotCaret;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -50,6 +55,33 @@ class ScreenshotsTest extends Browsing {
         }
     }
 
+    /** The picture that the README begins with: a change that has just arrived, and the order that is refused. */
+    @Test
+    void bothEndsOnOneScreenAsTheReadmeShowsThem() {
+        Shots.fill(app, mini);
+        Page page = as("operator", options("en-GB", 1280, ColorScheme.LIGHT).setViewportSize(1280, 860));
+        page.navigate(home + "/console/demo");
+        if (mini.read("order", "800042") == null) {
+            assertThat(page.locator("#app-order-800042 a.chip.bad"))
+                    .hasCount(1, new HasCountOptions().setTimeout(30_000));
+        }
+        for (String nickname : new String[] {"小明", "小明同学"}) {
+            // the first one warms up what the second one takes
+            Locator row = page.locator("#app-user-123456");
+            row.locator("summary").click();
+            row.locator("[name=nickname]").fill(nickname);
+            row.locator("form button").click();
+            assertThat(page.locator("#arrivals li").first())
+                    .containsText(
+                            java.util.regex.Pattern.compile(nickname + "\\s+[\\d,]+ ms"),
+                            new ContainsTextOptions().setTimeout(30_000));
+        }
+        assertThat(page.locator("#mini-user-123456 .chip.good")).hasCount(1);
+        page.screenshot(new Page.ScreenshotOptions()
+                .setCaret(ScreenshotCaret.INITIAL)
+                .setPath(FOLDER.resolve("both-ends.png")));
+    }
+
     private static Browser.NewContextOptions options(String language, int width, ColorScheme scheme) {
         return new Browser.NewContextOptions()
                 .setLocale(language)
@@ -61,6 +93,7 @@ class ScreenshotsTest extends Browsing {
         Response answer = page.navigate(home + path);
         assertThat(answer.status()).as(path).isEqualTo(name.equals("not-found") ? 404 : 200);
         page.screenshot(new Page.ScreenshotOptions()
+                .setCaret(ScreenshotCaret.INITIAL) // to hide it, Playwright would write a style into the page
                 .setFullPage(true)
                 .setPath(FOLDER.resolve("%s-%s-%d.png".formatted(name, language.substring(0, 2), width))));
         Object overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
