@@ -1,4 +1,4 @@
--- an order with its items as the app holds it, in canonical names
+-- an order with its items as the app holds it, in canonical names; digest: whatever is changed in them changes it
 select o.order_id as id,
        to_char(o.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as position,
        jsonb_build_object(
@@ -17,6 +17,8 @@ select o.order_id as id,
                                       'quantity', i.quantity, 'unit_price', i.unit_price) order by i.line_no)
                    from order_items i where i.order_id = o.order_id),
          'deleted', o.deleted
-       )::text as data
+       )::text as data,
+       md5(o::text || coalesce((select string_agg(i::text, '' order by i.line_no)
+                                from order_items i where i.order_id = o.order_id), '')) as digest
 from orders o
 where o.order_id = any (:?ids)

@@ -30,7 +30,8 @@ class RoutesTest {
     private static final Set<String> LEAVES = Set.of("to", "toD", "bean", "wireTap", "enrich", "pollEnrich");
 
     /** Flows that Java calls by the convention {@code <verb>-<system>-<entities>}. */
-    private static final String CALLED = "(find|read|list|lock|write|batch|push)-.*|publish-records|dead-letter";
+    private static final String CALLED =
+            "(find|read|list|page|digest|lock|write|batch|push)-.*|publish-records|dead-letter";
 
     private final List<String> breaches = new ArrayList<>();
     private final Set<String> consumed = new HashSet<>();
@@ -41,7 +42,7 @@ class RoutesTest {
         check(Path.of("routes"));
         assertThat(breaches).isEmpty();
         try (Stream<Path> files = flows(Path.of("routes"))) {
-            assertThat(files.count()).isEqualTo(2 * 16 + 5);
+            assertThat(files.count()).isEqualTo(2 * 20 + 5 + 2);
         }
     }
 

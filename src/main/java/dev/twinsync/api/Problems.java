@@ -33,6 +33,11 @@ class Problems extends ResponseEntityExceptionHandler {
         return answer(Problem.of(status, refused.getMessage(), refused.problems()));
     }
 
+    @ExceptionHandler(dev.twinsync.verification.Verifications.Refused.class)
+    ResponseEntity<ProblemDetail> refused(dev.twinsync.verification.Verifications.Refused refused) {
+        return answer(Problem.of(HttpStatus.CONFLICT, refused.getMessage(), List.of()));
+    }
+
     @ExceptionHandler(NoSuchElementException.class)
     ResponseEntity<ProblemDetail> missing(NoSuchElementException missing) {
         return answer(Problem.of(HttpStatus.NOT_FOUND, missing.getMessage(), List.of()));

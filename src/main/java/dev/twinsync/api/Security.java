@@ -63,6 +63,9 @@ class Security {
                                 "/conflicts",
                                 "/dead-letters",
                                 "/dead-letters/**",
+                                "/verifications",
+                                "/verifications/**",
+                                "/diagnose",
                                 "/*/*/timeline",
                                 "/alerts.yaml")
                         .hasAnyRole(READS)

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.merge.Observation;
 import dev.twinsync.merge.Ticks;
+import dev.twinsync.record.Canonical;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
@@ -176,9 +177,14 @@ public class Capture {
         }
     }
 
-    /** Whether a system's records are rows that can be listed by SQL; otherwise it is asked for its changes. */
-    private boolean isTable(String system, Schema schema) {
-        return camel.getRoute("list-" + system + '-' + schema.plural()) != null;
+    /** Looks at records by their keys now and publishes nothing; a record that isn't there is a reading that says so. */
+    public List<Observation> look(String system, String entity, Collection<String> ids) {
+        return ids.isEmpty() ? List.of() : readings(system, schemas.of(entity), ids);
+    }
+
+    /** Whether a system's records are rows that can be locked and listed by SQL; otherwise it is an API. */
+    public boolean isTable(String system, Schema schema) {
+        return camel.getRoute("lock-" + system + '-' + schema.plural()) != null;
     }
 
     private void changes(String system, Schema schema, Cursors.Cursor cursor) {
@@ -217,14 +223,24 @@ public class Capture {
         }
     }
 
-    private Observation reading(String system, Schema schema, String id, JsonNode item, Ticks ticks) {
+    /** The reading of a record as an API shows it: {@code {id, data, updated_at, deleted}}. */
+    public Observation reading(String system, Schema schema, String id, JsonNode item, Ticks ticks) {
         ObjectNode data = item.path("data") instanceof ObjectNode object ? object : Json.MAPPER.createObjectNode();
+        String digest = Canonical.digest(id, item.path("deleted").asBoolean(false), data);
         if (item.path("deleted").asBoolean(false)) {
             data.put("deleted", true);
         }
         String position = item.path("updated_at").asText(null);
         return Observations.reading(
-                schema.entity(), id, system, true, data, position, ticks, clocks.corrected(system, instant(position)));
+                        schema.entity(),
+                        id,
+                        system,
+                        true,
+                        data,
+                        position,
+                        ticks,
+                        clocks.corrected(system, instant(position)))
+                .digested(digest);
     }
 
     private void read(String system, Schema schema, Collection<String> ids) {
@@ -273,7 +289,10 @@ public class Capture {
             ObjectNode data =
                     (ObjectNode) Json.tolerant(((String) columns.get("data")).getBytes(StandardCharsets.UTF_8));
             Instant changed = clocks.corrected(system, instant(position));
-            found.put(id, Observations.reading(schema.entity(), id, system, true, data, position, ticks, changed));
+            found.put(
+                    id,
+                    Observations.reading(schema.entity(), id, system, true, data, position, ticks, changed)
+                            .digested((String) columns.get("digest")));
         }
         List<Observation> readings = new ArrayList<>();
         for (String id : ids) {

@@ -129,7 +129,7 @@ public class Delivery {
     private void batch(String system, Schema schema, Exchange exchange) {
         Map<String, Told> told = told(system, exchange);
         busy.put(system + '/' + schema.entity(), Instant.now());
-        Target target = camel.getRoute("list-" + system + '-' + schema.plural()) != null ? table : api;
+        Target target = camel.getRoute("lock-" + system + '-' + schema.plural()) != null ? table : api;
         List<String> ids = List.copyOf(told.keySet());
         ExecutorService pool = calls.computeIfAbsent(
                 system,

@@ -63,6 +63,7 @@ public class MiniProgram {
         String match = in.getHeader("if_match", String.class);
         boolean guarded = in.getHeaders().containsKey("if_match");
         Object body = in.getBody();
+        exchange.setProperty("mini_array", path.startsWith("/digests"));
         in.removeHeaders("*");
         in.setHeader(Exchange.HTTP_PATH, UriUtils.encodePath(path, StandardCharsets.UTF_8));
         if (query != null) {
@@ -122,7 +123,11 @@ public class MiniProgram {
             }
         }
         if (status >= 200 && status < 300) {
-            if (!(json instanceof ObjectNode)) {
+            boolean array = Boolean.TRUE.equals(exchange.getProperty("mini_array"));
+            if (array && (json == null || !json.isArray())) {
+                throw new CallFailed(0, "the answer is no JSON array", null, null, null);
+            }
+            if (!array && !(json instanceof ObjectNode)) {
                 throw new CallFailed(0, "the answer is no JSON object", null, null, null);
             }
             out.removeHeaders("*");

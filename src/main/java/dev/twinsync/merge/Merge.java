@@ -25,7 +25,9 @@ import java.util.Set;
  * <p>A reading that began after all that its base knows is the truth about its system and settles any doubt; one that
  * ended before says nothing; one that overlaps and differs puts the base in doubt. What is left after taking away what
  * the base held, what we sent without knowing the outcome, and how a system rendered what we sent, is an edit, and each
- * field's rule says whether the golden record takes it. A push changes golden fields and never a base.
+ * field's rule says whether the golden record takes it. A push changes golden fields and never a base. A repair is a
+ * reading that shows damage: it becomes the base and changes no golden field, but the record gets a new version, so
+ * that its values are delivered over the damage.
  */
 public final class Merge {
 
@@ -51,6 +53,7 @@ public final class Merge {
      * @param moves path to what changed in the golden record
      * @param conflicts values that a rule did not take
      * @param stale paths whose value was an earlier stage: nothing changed
+     * @param mended path to what a repair found there and what is stated again
      */
     public record Result(
             Golden golden,
@@ -59,6 +62,7 @@ public final class Merge {
             Map<String, Move> moves,
             List<Conflict> conflicts,
             List<String> stale,
+            Map<String, Move> mended,
             Outcome outcome) {}
 
     /** @param from may be null; {@code to} may be null */
@@ -90,7 +94,7 @@ public final class Merge {
             Set<String> unusable,
             long tick) {
         Run run = new Run(schema, golden, new HashMap<>(bases), observation, tick);
-        if (observation.kind() == Observation.Kind.READING) {
+        if (observation.look()) {
             run.reading(stated, unusable);
         } else {
             run.push(stated);
@@ -112,6 +116,7 @@ public final class Merge {
         private final Map<String, Move> moves = new LinkedHashMap<>();
         private final List<Conflict> conflicts = new ArrayList<>();
         private final List<String> stale = new ArrayList<>();
+        private final Map<String, Move> mended = new LinkedHashMap<>();
         private Outcome outcome = Outcome.UNCHANGED;
 
         Run(Schema schema, Golden golden, Map<String, Base> bases, Observation observation, long tick) {
@@ -129,8 +134,9 @@ public final class Merge {
         }
 
         Result result() {
-            long version = moves.isEmpty() ? before.version() : before.version() + 1;
-            Golden golden = moves.isEmpty() ? before : new Golden(before.id(), version, fields);
+            boolean same = moves.isEmpty() && mended.isEmpty();
+            long version = same ? before.version() : before.version() + 1;
+            Golden golden = same ? before : new Golden(before.id(), version, fields);
             Base base = bases.get(system);
             if (base != null
                     && touched.contains(system)
@@ -139,15 +145,19 @@ public final class Merge {
                     && Due.paths(schema, golden, base).isEmpty()) {
                 bases.put(system, seen(base, version));
             }
-            if (!moves.isEmpty()) {
+            if (!same) {
                 outcome = Outcome.MERGED;
             }
-            return new Result(golden, bases, touched, moves, conflicts, stale, outcome);
+            return new Result(golden, bases, touched, moves, conflicts, stale, mended, outcome);
         }
 
         void reading(Map<String, JsonNode> row, Set<String> unusable) {
             Base base = bases.getOrDefault(system, Base.unknown(system));
             Ticks ticks = observation.ticks();
+            if (observation.kind() == Observation.Kind.REPAIR && !moved(base)) {
+                repair(base, row, unusable);
+                return;
+            }
             if (!base.known() || ticks.began() > base.ticks().ended()) {
                 fresh(base, row, unusable, ticks.began() > base.doubtAt());
             } else if (ticks.ended() < base.ticks().began()) {
@@ -156,6 +166,69 @@ public final class Merge {
                 put(base.doubted(tick));
                 outcome = Outcome.DOUBTED;
             }
+        }
+
+        /** Whether the system has changed the record since the base was known: then what it shows is an edit. */
+        private boolean moved(Base base) {
+            return observation.exists() && !java.util.Objects.equals(base.position(), observation.position());
+        }
+
+        /**
+         * Takes the damaged record for what the system holds, and none of its values for an edit. Anything that has
+         * happened since it was looked at wins: then nothing is done, and the next look will tell.
+         */
+        private void repair(Base base, Map<String, JsonNode> row, Set<String> unusable) {
+            boolean answered = base.wrote() != null && base.wrote().equals(observation.position());
+            if (before.version() == 0
+                    || !base.known()
+                    || base.doubt()
+                    || answered
+                    || !base.intents().isEmpty()
+                    || observation.ticks().began() <= base.ticks().ended()) {
+                outcome = Outcome.STALE;
+                return;
+            }
+            Map<String, JsonNode> held = new HashMap<>();
+            Map<String, JsonNode> sent = new HashMap<>(observation.exists() ? base.sent() : Map.of());
+            for (String path : union(row.keySet(), base.held().keySet())) {
+                if (schema.field(path) == null) {
+                    continue;
+                }
+                boolean readable = !unusable.contains(Due.name(path));
+                JsonNode was = base.held().get(path);
+                JsonNode value = !observation.exists() ? null : readable ? row.get(path) : was;
+                if (value != null) {
+                    held.put(path, value);
+                }
+                if (!Due.same(value, was)) {
+                    // what is shown instead of a value that was sent is no rendering of it any more
+                    sent.remove(path);
+                    mend(path, value);
+                }
+            }
+            Base found = new Base(
+                    system,
+                    true,
+                    observation.exists(),
+                    held,
+                    unusable,
+                    observation.position(),
+                    observation.ticks(),
+                    false,
+                    base.doubtAt(),
+                    Map.of(),
+                    sent,
+                    base.stated(),
+                    null,
+                    base.seen(),
+                    base.revision());
+            Due.paths(schema, before, found).forEach(path -> mend(path, held.get(path)));
+            put(found);
+        }
+
+        private void mend(String path, JsonNode found) {
+            mended.putIfAbsent(
+                    path, new Move(found, before.value(path), schema.field(path).rule()));
         }
 
         private boolean sameRow(Base base, Map<String, JsonNode> row, Set<String> unusable) {

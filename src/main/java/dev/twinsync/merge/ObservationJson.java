@@ -31,6 +31,9 @@ public final class ObservationJson {
         }
         json.put("observed_at", o.observedAt().toString());
         json.put("event_id", o.eventId());
+        if (o.digest() != null) {
+            json.put("digest", o.digest());
+        }
         if (o.traceparent() != null) {
             json.put("traceparent", o.traceparent());
         }
@@ -47,7 +50,7 @@ public final class ObservationJson {
             JsonNode ticks = json.get("ticks");
             JsonNode changed = json.get("changed_at");
             Observation.Kind kind = Observation.Kind.valueOf(text(json, "kind").toUpperCase(java.util.Locale.ROOT));
-            if (kind == Observation.Kind.READING && (ticks == null || !ticks.isArray() || ticks.size() != 2)) {
+            if (kind != Observation.Kind.PUSH && (ticks == null || !ticks.isArray() || ticks.size() != 2)) {
                 throw new IllegalArgumentException("ticks: a reading carries two");
             }
             if (!(json.get("data") instanceof ObjectNode data)) {
@@ -70,7 +73,8 @@ public final class ObservationJson {
                     text(json, "event_id"),
                     json.path("traceparent").isTextual()
                             ? json.get("traceparent").asText()
-                            : null);
+                            : null,
+                    json.path("digest").isTextual() ? json.get("digest").asText() : null);
         } catch (java.time.format.DateTimeParseException e) {
             throw new IllegalArgumentException("a time is not RFC 3339: " + e.getMessage(), e);
         }

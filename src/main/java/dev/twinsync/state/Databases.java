@@ -120,6 +120,8 @@ class Databases {
         if (schema != null) {
             config.setSchema(schema);
         }
+        // a row's digest is over its text: the same text whatever the zone of the instance that reads it
+        config.setConnectionInitSql("set time zone 'UTC'");
         config.addDataSourceProperty("ApplicationName", session);
         config.addDataSourceProperty("connectTimeout", "5");
         // a peer that vanished is noticed, and a statement never hangs a flow for good

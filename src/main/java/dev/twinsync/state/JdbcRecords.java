@@ -52,15 +52,15 @@ class JdbcRecords implements Records {
 
     private static final String SAVE_BASES = """
             insert into base as b (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
-              doubt_at, detail, seen, revision, waiting_for, refused, key_number, observed_at)
+              doubt_at, detail, seen, revision, waiting_for, refused, key_number, observed_at, digest)
             select ?, u.id, u.system, u.known, u.present, coalesce(u.held, 'null')::jsonb, u.position, u.tick_began, u.tick_ended, u.doubt,
               u.doubt_at, u.detail::jsonb, u.seen, u.revision,
-              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.observed_at
+              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.observed_at, u.digest
             from unnest(?::text[], ?::text[], ?::boolean[], ?::boolean[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
               ?::boolean[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::int[],
-              ?::timestamptz[])
+              ?::timestamptz[], ?::text[])
               as u (id, system, known, present, held, position, tick_began, tick_ended, doubt, doubt_at, detail, seen,
-                revision, waiting_for, refused, key_number, observed_at)
+                revision, waiting_for, refused, key_number, observed_at, digest)
             order by u.id, u.system
             on conflict (entity, id, system) do update set
               known = excluded.known, present = excluded.present, position = excluded.position,
@@ -68,7 +68,10 @@ class JdbcRecords implements Records {
               tick_began = excluded.tick_began, tick_ended = excluded.tick_ended, doubt = excluded.doubt,
               doubt_at = excluded.doubt_at, detail = excluded.detail, seen = excluded.seen, revision = excluded.revision,
               waiting_for = excluded.waiting_for, refused = excluded.refused, key_number = excluded.key_number,
-              observed_at = coalesce(excluded.observed_at, b.observed_at)
+              observed_at = coalesce(excluded.observed_at, b.observed_at),
+              -- what was held then is told by the digest as long as nothing else is known to be held
+              digest = case when b.tick_began = excluded.tick_began and b.tick_ended = excluded.tick_ended
+                then coalesce(excluded.digest, b.digest) else excluded.digest end
             where b.revision = excluded.revision - 1
             returning b.id, b.system, jsonb_typeof(b.held) = 'object'""";
 
@@ -97,6 +100,12 @@ class JdbcRecords implements Records {
             from unnest(?::text[], ?::text[], ?::bigint[]) as u (id, path, version)
             where c.entity = ? and c.record_id = u.id and c.path = u.path and c.state = 'open'
               and c.field_version < u.version""";
+
+    private static final String SAVE_DIGESTS = """
+            update base b set digest = u.digest
+            from (select * from unnest(?::text[], ?::text[], ?::text[], ?::text[]) as u (id, system, position, digest)
+                  order by id, system) as u
+            where b.entity = ? and b.id = u.id and b.system = u.system and b.position = u.position and b.digest is null""";
 
     private static final String SAVE_CONFLICTS = """
             insert into conflict (entity, record_id, path, system, losing, winning, winner, rule, field_version)
@@ -203,6 +212,7 @@ class JdbcRecords implements Records {
             bases(connection, entity, changes, fenced);
             if (fenced.isEmpty()) {
                 due(connection, entity, changes);
+                digests(connection, entity, changes);
                 conflicts(connection, entity, changes);
                 closeConflicts(connection, entity, changes);
                 history(connection, entity, changes);
@@ -312,6 +322,7 @@ class JdbcRecords implements Records {
                                     .map(r -> r.change().observedAt() == null
                                             ? null
                                             : Times.text(r.change().observedAt()))));
+            s.setArray(19, texts(connection, rows.stream().map(r -> r.change().digest())));
             try (ResultSet result = s.executeQuery()) {
                 while (result.next()) {
                     // a row that went away meanwhile can't keep what it held: fenced, and read again
@@ -368,6 +379,27 @@ class JdbcRecords implements Records {
         s.setArray(first, texts(connection, rows.stream().map(Judged::id)));
         s.setArray(first + 1, texts(connection, rows.stream().map(Judged::system)));
         s.setArray(first + 2, longs(connection, rows.stream().map(Judged::version)));
+    }
+
+    private static void digests(Connection connection, String entity, List<Change> changes) throws SQLException {
+        List<Of<Map.Entry<String, Shown>>> rows = changes.stream()
+                .flatMap(c -> c.digests().entrySet().stream().map(shown -> new Of<>(c.id(), shown)))
+                .toList();
+        if (rows.isEmpty()) {
+            return;
+        }
+        try (PreparedStatement s = connection.prepareStatement(SAVE_DIGESTS)) {
+            s.setArray(1, texts(connection, rows.stream().map(Of::id)));
+            s.setArray(2, texts(connection, rows.stream().map(r -> r.item().getKey())));
+            s.setArray(
+                    3,
+                    texts(connection, rows.stream().map(r -> r.item().getValue().position())));
+            s.setArray(
+                    4,
+                    texts(connection, rows.stream().map(r -> r.item().getValue().digest())));
+            s.setString(5, entity);
+            s.executeUpdate();
+        }
     }
 
     private record Of<T>(String id, T item) {}

@@ -136,7 +136,7 @@ public class MergeFlow {
         if (refused != null) {
             throw new IllegalArgumentException("id: " + refused);
         }
-        boolean reading = observation.kind() == Observation.Kind.READING;
+        boolean reading = observation.look();
         if (!schema.systems().contains(observation.system())
                 && !(observation.system().equals(Merge.OPERATOR) && !reading)) {
             throw new IllegalArgumentException("system: one of " + schema.systems() + " is needed");
@@ -191,6 +191,8 @@ public class MergeFlow {
         List<Merge.Result> results = new ArrayList<>();
         List<MergeReports.Fields> fields = new ArrayList<>();
         Map<String, java.time.Instant> observed = new HashMap<>();
+        Map<String, String> digests = new HashMap<>();
+        Map<String, Records.Shown> shown = new HashMap<>();
         for (Stated one : stated) {
             Observation o = one.observation();
             Merge.Result result =
@@ -200,6 +202,13 @@ public class MergeFlow {
             touched.addAll(result.touched());
             results.add(result);
             observed.put(o.system(), o.observedAt());
+            if (o.look() && result.touched().contains(o.system())) {
+                boolean settled = bases.get(o.system()).ticks().equals(o.ticks());
+                digests.compute(o.system(), (system, former) -> settled ? o.digest() : former);
+            } else if (o.look() && result.outcome() == Merge.Outcome.UNCHANGED && o.digest() != null) {
+                // the echo of a write of ours, begun before the write was answered
+                shown.put(o.system(), new Records.Shown(o.position(), o.digest()));
+            }
             conflicts(result, conflicts);
             events(o, result, events);
             fields(snapshot, one, fields);
@@ -219,7 +228,8 @@ public class MergeFlow {
                         delivery == null ? List.of() : delivery.waitingFor(),
                         delivery == null ? null : delivery.refused(),
                         delivery == null || moved ? 0 : delivery.keyNumber(),
-                        observed.get(system)));
+                        observed.get(system),
+                        digests.get(system)));
             } else if (isDue && moved) {
                 owed.add(system);
             }
@@ -227,7 +237,8 @@ public class MergeFlow {
                 due.add(system);
             }
         }
-        Change change = changed.isEmpty() && !moved && conflicts.isEmpty() && events.isEmpty()
+        shown.keySet().removeAll(touched);
+        Change change = changed.isEmpty() && !moved && conflicts.isEmpty() && events.isEmpty() && shown.isEmpty()
                 ? null
                 : new Change(
                         golden.id(),
@@ -236,7 +247,8 @@ public class MergeFlow {
                         changed,
                         conflicts,
                         events,
-                        owed);
+                        owed,
+                        shown);
         return new Folded(golden.id(), golden, due, change, results, stated, fields);
     }
 
@@ -276,6 +288,15 @@ public class MergeFlow {
             events.add(new Records.Event(
                     restored ? "restored" : "merged", o.system(), version, moves, String.join(",", rules), null, null));
         }
+        if (!result.mended().isEmpty()) {
+            ObjectNode moves = Json.MAPPER.createObjectNode();
+            result.mended().forEach((path, move) -> {
+                ObjectNode field = moves.putObject(path);
+                field.set("from", move.from());
+                field.set("to", move.to());
+            });
+            events.add(new Records.Event("repaired", o.system(), version, moves, null, null, null));
+        }
         for (Merge.Conflict c : result.conflicts()) {
             ObjectNode field = Json.MAPPER.createObjectNode();
             field.putObject(c.path()).<ObjectNode>set("from", c.losing()).set("to", c.winning());
@@ -306,8 +327,7 @@ public class MergeFlow {
     private static void fields(Snapshot snapshot, Stated one, List<MergeReports.Fields> fields) {
         Base base = snapshot.bases().get(one.observation().system());
         boolean before = base != null && !base.unusable().isEmpty();
-        if (one.observation().kind() == Observation.Kind.READING
-                && (before || !one.unusable().isEmpty())) {
+        if (one.observation().look() && (before || !one.unusable().isEmpty())) {
             fields.add(new MergeReports.Fields(
                     one.observation(), one.normalised().problems(), base == null ? Set.of() : base.unusable()));
         }

@@ -48,6 +48,8 @@ public interface Records {
      * @param bases the new bases, with the revision that was read; the store adds one
      * @param owed systems whose base stays as it is, but that are due because the golden record has changed: marking
      *     them takes no revision, so that a delivery under way is not disturbed
+     * @param digests by system, of bases that stay as they are: a look showed just what they say, and so how the system
+     *     itself writes it; kept where none is known
      */
     record Change(
             String id,
@@ -56,7 +58,19 @@ public interface Records {
             List<BaseChange> bases,
             List<Conflict> conflicts,
             List<Event> events,
-            List<String> owed) {
+            List<String> owed,
+            Map<String, Shown> digests) {
+
+        public Change(
+                String id,
+                Golden golden,
+                long readVersion,
+                List<BaseChange> bases,
+                List<Conflict> conflicts,
+                List<Event> events,
+                List<String> owed) {
+            this(id, golden, readVersion, bases, conflicts, events, owed, Map.of());
+        }
 
         public Change(
                 String id,
@@ -74,13 +88,30 @@ public interface Records {
         }
     }
 
+    /** How a system itself writes what it was seen to hold. */
+    record Shown(String position, String digest) {}
+
     /**
      * @param due whether the system is due; a due base keeps the time since when it is
      * @param waitingFor fields that are not there yet, empty for none
      * @param refused see {@link Delivery#refused}
+     * @param digest of what the system held at the base's ticks, in its own form. Null: not known; the one that is
+     *     stored stays as long as the ticks do
      */
     record BaseChange(
-            Base base, boolean due, List<String> waitingFor, Long refused, int keyNumber, Instant observedAt) {}
+            Base base,
+            boolean due,
+            List<String> waitingFor,
+            Long refused,
+            int keyNumber,
+            Instant observedAt,
+            String digest) {
+
+        public BaseChange(
+                Base base, boolean due, List<String> waitingFor, Long refused, int keyNumber, Instant observedAt) {
+            this(base, due, waitingFor, refused, keyNumber, observedAt, null);
+        }
+    }
 
     /** @param path the field's path; {@code losing} and {@code winning} may be null */
     record Conflict(

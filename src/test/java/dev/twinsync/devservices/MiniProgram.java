@@ -54,6 +54,8 @@ public final class MiniProgram implements AutoCloseable {
     private static final Map<String, String> KEYS =
             Map.of("user", "user_id", "order", "order_id", "coupon", "coupon_id");
 
+    private static final int BUCKETS = 1024;
+
     /** How a call is made to fail. */
     public enum Fault {
         /** The connection is closed without an answer, and nothing was done. */
@@ -71,9 +73,22 @@ public final class MiniProgram implements AutoCloseable {
         private String updatedAt;
         private boolean deleted;
         private long sequence;
+        private String digest;
 
         Item(ObjectNode data) {
             this.data = data;
+        }
+    }
+
+    /** The records of an entity by bucket, with the digests that are still right: what changes costs its bucket alone. */
+    private static final class Buckets {
+        private final List<TreeMap<String, Item>> records = new ArrayList<>();
+        private final String[] digests = new String[BUCKETS];
+
+        Buckets() {
+            for (int i = 0; i < BUCKETS; i++) {
+                records.add(new TreeMap<>(BY_BYTES));
+            }
         }
     }
 
@@ -95,6 +110,8 @@ public final class MiniProgram implements AutoCloseable {
         return thread;
     });
     private final Map<String, TreeMap<String, Item>> items = new HashMap<>();
+    private final Map<String, Buckets> buckets = new HashMap<>();
+    private final Deque<Long> looks = new ArrayDeque<>();
     private final Map<String, TreeMap<Long, String>> changes = new HashMap<>();
     private final Map<String, Answered> journal = new HashMap<>();
     private final Map<String, Integer> refusals = new ConcurrentHashMap<>();
@@ -119,6 +136,7 @@ public final class MiniProgram implements AutoCloseable {
     private volatile boolean listings = true;
     private volatile boolean keepsWrites = true;
     private volatile Watcher watcher;
+    private volatile boolean keepsLooks;
 
     private MiniProgram(HttpServer server) {
         this.server = server;
@@ -155,6 +173,38 @@ public final class MiniProgram implements AutoCloseable {
         touch(entity, id, item);
     }
 
+    /** Changes a record by hand, so that nothing tells of it: neither its time nor {@link #changes}. */
+    public synchronized void tamper(String entity, String id, Map<String, ?> fields) {
+        Item item = of(entity).computeIfAbsent(id, k -> new Item(JSON.createObjectNode()));
+        if (item.updatedAt == null) {
+            item.updatedAt = "2020-01-01T00:00:00.000000Z";
+        }
+        apply(item, JSON.valueToTree(fields));
+        place(entity, id, item);
+    }
+
+    /** Two records each take what the other held; nothing tells of it. */
+    public synchronized void swap(String entity, String one, String other) {
+        Item a = of(entity).get(one);
+        Item b = of(entity).get(other);
+        ObjectNode kept = a.data.deepCopy();
+        a.data.removeAll();
+        a.data.setAll(b.data);
+        b.data.removeAll();
+        b.data.setAll(kept);
+        place(entity, one, a);
+        place(entity, other, b);
+    }
+
+    /** The record is gone, and nothing tells of it. */
+    public synchronized void remove(String entity, String id) {
+        Item item = of(entity).remove(id);
+        if (item != null) {
+            changes.computeIfAbsent(entity, e -> new TreeMap<>()).remove(item.sequence);
+            place(entity, id, null);
+        }
+    }
+
     /** The record's data, or null. */
     public synchronized JsonNode read(String entity, String id) {
         Item item = of(entity).get(id);
@@ -169,6 +219,7 @@ public final class MiniProgram implements AutoCloseable {
 
     public synchronized void clear() {
         items.clear();
+        buckets.clear();
         changes.clear();
         journal.clear();
         versions.clear();
@@ -227,6 +278,26 @@ public final class MiniProgram implements AutoCloseable {
 
     public void listings(boolean has) {
         listings = has;
+    }
+
+    /** Whether the times of reads, listings and digests are kept for {@link #mostLooksInASecond}; clears them. */
+    public synchronized void keepsLooks(boolean keeps) {
+        keepsLooks = keeps;
+        looks.clear();
+    }
+
+    /** The most reads, listings and digests that came within any one second; /changes is not among them. */
+    public synchronized int mostLooksInASecond() {
+        Deque<Long> window = new ArrayDeque<>();
+        int most = 0;
+        for (long look : looks) {
+            window.add(look);
+            while (look - window.peek() >= 1_000_000_000L) {
+                window.poll();
+            }
+            most = Math.max(most, window.size());
+        }
+        return most;
     }
 
     public void apiKey(String key) {
@@ -504,6 +575,11 @@ public final class MiniProgram implements AutoCloseable {
         if (path.equals("/changes")) {
             return result(200, changes(query));
         }
+        if (keepsLooks) {
+            synchronized (this) {
+                looks.add(System.nanoTime());
+            }
+        }
         if (parts[0].equals("digests") && digests) {
             int buckets = Integer.parseInt(query.getOrDefault("buckets", "1024"));
             String entity = query.get("entity");
@@ -566,33 +642,57 @@ public final class MiniProgram implements AutoCloseable {
         return answer;
     }
 
-    private synchronized ArrayNode digests(String entity, int buckets) {
-        Map<Long, StringBuilder> lines = new TreeMap<>();
-        Map<Long, Integer> counts = new HashMap<>();
-        of(entity).forEach((id, item) -> {
-            lines.computeIfAbsent(bucket(id, buckets), b -> new StringBuilder())
-                    .append(id)
-                    .append(' ')
-                    .append(digest(id, item))
-                    .append('\n');
-            counts.merge(bucket(id, buckets), 1, Integer::sum);
-        });
+    private synchronized ArrayNode digests(String entity, int count) {
+        if (count != BUCKETS) {
+            throw new IllegalArgumentException("this sandbox has " + BUCKETS + " buckets");
+        }
+        Buckets all = bucketsOf(entity);
         ArrayNode answer = JSON.createArrayNode();
-        lines.forEach((bucket, text) -> answer.addObject()
-                .put("bucket", bucket)
-                .put("count", counts.get(bucket))
-                .put("digest", sha(text.toString())));
+        for (int bucket = 0; bucket < BUCKETS; bucket++) {
+            TreeMap<String, Item> records = all.records.get(bucket);
+            if (records.isEmpty()) {
+                continue;
+            }
+            if (all.digests[bucket] == null) {
+                StringBuilder lines = new StringBuilder();
+                records.forEach((id, item) ->
+                        lines.append(id).append(' ').append(item.digest).append('\n'));
+                all.digests[bucket] = sha(lines.toString());
+            }
+            answer.addObject()
+                    .put("bucket", bucket)
+                    .put("count", records.size())
+                    .put("digest", all.digests[bucket]);
+        }
         return answer;
     }
 
-    private synchronized ArrayNode digests(String entity, int buckets, int bucket) {
+    private synchronized ArrayNode digests(String entity, int count, int bucket) {
+        if (count != BUCKETS) {
+            throw new IllegalArgumentException("this sandbox has " + BUCKETS + " buckets");
+        }
         ArrayNode answer = JSON.createArrayNode();
-        of(entity).forEach((id, item) -> {
-            if (bucket(id, buckets) == bucket) {
-                answer.addObject().put("id", id).put("digest", digest(id, item));
-            }
-        });
+        bucketsOf(entity).records.get(bucket).forEach((id, item) -> answer.addObject()
+                .put("id", id)
+                .put("digest", item.digest));
         return answer;
+    }
+
+    private Buckets bucketsOf(String entity) {
+        return buckets.computeIfAbsent(entity, e -> new Buckets());
+    }
+
+    /** The record was changed, or, with null, removed. */
+    private void place(String entity, String id, Item item) {
+        Buckets all = bucketsOf(entity);
+        int bucket = (int) bucket(id, BUCKETS);
+        all.digests[bucket] = null;
+        if (item == null) {
+            all.records.get(bucket).remove(id);
+        } else {
+            item.digest = digest(id, item);
+            all.records.get(bucket).put(id, item);
+        }
     }
 
     private static String digest(String id, Item item) {
@@ -719,6 +819,7 @@ public final class MiniProgram implements AutoCloseable {
         log.remove(item.sequence);
         item.sequence = ++sequence;
         log.put(item.sequence, id);
+        place(entity, id, item);
     }
 
     private static JsonNode shown(Item item) {

@@ -1,0 +1,231 @@
+package dev.twinsync.verification;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.twinsync.capture.Capture;
+import dev.twinsync.delivery.CallFailed;
+import dev.twinsync.merge.Observation;
+import dev.twinsync.merge.Ticks;
+import dev.twinsync.record.Schema;
+import dev.twinsync.state.Records;
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicLong;
+import org.apache.camel.CamelExecutionException;
+import org.apache.camel.ProducerTemplate;
+import org.springframework.core.env.Environment;
+import org.springframework.stereotype.Component;
+
+/** What verification asks of the systems, each question within the budget of its end. */
+@Component
+class Ends {
+
+    private final ProducerTemplate template;
+    private final Capture capture;
+    private final Records records;
+    private final Settings settings;
+    private final Budget pages;
+    private volatile Budget calls;
+    private final AtomicLong tableNanos = new AtomicLong();
+    private final AtomicLong apiNanos = new AtomicLong();
+    private final ExecutorService readers;
+
+    Ends(ProducerTemplate template, Capture capture, Records records, Environment environment) {
+        this.template = template;
+        this.capture = capture;
+        this.records = records;
+        this.settings = Settings.of(environment);
+        this.pages = new Budget(settings.appPagesPerSecond(), 0);
+        this.calls = new Budget(settings.miniCallsPerSecond(), 0);
+        this.readers = Executors.newFixedThreadPool(settings.miniParallel(), run -> {
+            Thread thread = new Thread(run, "verify");
+            thread.setDaemon(true);
+            return thread;
+        });
+    }
+
+    /** Sets how many calls a second an API gets from now on. */
+    synchronized void pace(double callsPerSecond) {
+        calls = new Budget(callsPerSecond, calls.taken());
+    }
+
+    boolean isTable(String system, Schema schema) {
+        return capture.isTable(system, schema);
+    }
+
+    /** What was asked so far: pages of the database, calls of the API, and the milliseconds they took. */
+    Map<String, Long> load() {
+        return Map.of(
+                "pages",
+                pages.taken(),
+                "calls",
+                calls.taken(),
+                "table_ms",
+                tableNanos.get() / 1_000_000,
+                "api_ms",
+                apiNanos.get() / 1_000_000);
+    }
+
+    /** A page of a table's keys with their digests, in the order of its index. */
+    Map<String, String> page(String system, Schema schema, String after) {
+        pages.take();
+        return timed(tableNanos, () -> {
+            List<?> keys = template.requestBodyAndHeaders(
+                    "direct:page-" + system + '-' + schema.plural(),
+                    null,
+                    Map.of("after", after, "limit", settings.appPage()),
+                    List.class);
+            List<String> ids = keys.stream()
+                    .map(row -> String.valueOf(((Map<?, ?>) row).get("id")))
+                    .toList();
+            Map<String, String> digests = new LinkedHashMap<>();
+            // a row that went in between is not there: the compare of keys finds it
+            ids.forEach(id -> digests.put(id, null));
+            digests.putAll(digested(system, schema, ids));
+            return digests;
+        });
+    }
+
+    /** The digests of a table's rows by key; a key without a row is absent. */
+    Map<String, String> digests(String system, Schema schema, List<String> ids) {
+        pages.take();
+        return timed(tableNanos, () -> digested(system, schema, ids));
+    }
+
+    private Map<String, String> digested(String system, Schema schema, List<String> ids) {
+        Map<String, String> digests = new HashMap<>();
+        if (!ids.isEmpty()) {
+            List<?> rows = template.requestBodyAndHeader(
+                    "direct:digest-" + system + '-' + schema.plural(),
+                    null,
+                    "ids",
+                    ids.toArray(String[]::new),
+                    List.class);
+            rows.forEach(row ->
+                    digests.put(String.valueOf(((Map<?, ?>) row).get("id")), (String) ((Map<?, ?>) row).get("digest")));
+        }
+        return digests;
+    }
+
+    /** An API's digests of all buckets, by bucket; null where it has none. */
+    Map<Integer, String> buckets(String system, Schema schema) {
+        JsonNode answer = ask("digest-", system, schema, Map.of("bucket", ""));
+        if (answer == null) {
+            return null;
+        }
+        Map<Integer, String> buckets = new HashMap<>();
+        answer.forEach(bucket ->
+                buckets.put(bucket.path("bucket").asInt(), bucket.path("digest").asText()));
+        return buckets;
+    }
+
+    /** An API's digests of one bucket's records, by id; null where it has none. */
+    Map<String, String> bucket(String system, Schema schema, int bucket) {
+        JsonNode answer = ask("digest-", system, schema, Map.of("bucket", "/" + bucket));
+        if (answer == null) {
+            return null;
+        }
+        Map<String, String> digests = new LinkedHashMap<>();
+        answer.forEach(item ->
+                digests.put(item.path("id").asText(), item.path("digest").asText()));
+        return digests;
+    }
+
+    /** @param next null at the end */
+    record Listed(List<Observation> looks, String next) {}
+
+    /** A page of an API's records with all they hold, in the order of their keys' bytes; null where it has no listing. */
+    Listed list(String system, Schema schema, String after) {
+        long began = records.tick();
+        Map<String, Object> headers = new HashMap<>();
+        headers.put("limit", settings.miniPage());
+        headers.put("after", after.isEmpty() ? "" : "&after=" + URLEncoder.encode(after, StandardCharsets.UTF_8));
+        JsonNode answer = ask("list-", system, schema, headers);
+        if (answer == null) {
+            return null;
+        }
+        if (!answer.path("items").isArray()) {
+            throw new CallFailed(0, "the listing has no items", null, null, null);
+        }
+        Ticks ticks = new Ticks(began, records.tick());
+        List<Observation> looks = new ArrayList<>();
+        for (JsonNode item : answer.path("items")) {
+            String id = item.path("id").asText();
+            if (schema.refuseId(id) == null && item.path("data").isObject()) {
+                looks.add(capture.reading(system, schema, id, item, ticks));
+            }
+        }
+        String next = answer.path("next").asText(null);
+        return new Listed(looks, next != null && next.equals(after) ? null : next);
+    }
+
+    /**
+     * Reads records by their keys: a table as one set, an API one by one.
+     *
+     * @return by id; a record that could not be read is absent
+     * @throws RuntimeException where none could be read
+     */
+    Map<String, Observation> look(String system, Schema schema, List<String> ids) {
+        Map<String, Observation> looks = new HashMap<>();
+        if (isTable(system, schema)) {
+            pages.take();
+            List<Observation> rows = timed(tableNanos, () -> capture.look(system, schema.entity(), ids));
+            rows.forEach(look -> looks.put(look.id(), look));
+            return looks;
+        }
+        List<Future<List<Observation>>> reads = new ArrayList<>();
+        for (String id : ids) {
+            reads.add(readers.submit(() -> {
+                calls.take();
+                return timed(apiNanos, () -> capture.look(system, schema.entity(), List.of(id)));
+            }));
+        }
+        RuntimeException failed = null;
+        for (Future<List<Observation>> read : reads) {
+            try {
+                read.get().forEach(look -> looks.put(look.id(), look));
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IllegalStateException("interrupted", e);
+            } catch (ExecutionException e) {
+                failed = e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e);
+            }
+        }
+        if (looks.isEmpty() && failed != null) {
+            throw failed;
+        }
+        return looks;
+    }
+
+    private JsonNode ask(String verb, String system, Schema schema, Map<String, Object> headers) {
+        calls.take();
+        try {
+            return timed(
+                    apiNanos,
+                    () -> template.requestBodyAndHeaders(
+                            "direct:" + verb + system + '-' + schema.plural(), null, headers, JsonNode.class));
+        } catch (CamelExecutionException e) {
+            if (e.getCause() instanceof CallFailed call && call.status() == 404) {
+                return null;
+            }
+            throw e;
+        }
+    }
+
+    private static <T> T timed(AtomicLong nanos, java.util.function.Supplier<T> question) {
+        long began = System.nanoTime();
+        try {
+            return question.get();
+        } finally {
+            nanos.addAndGet(System.nanoTime() - began);
+        }
+    }
+}

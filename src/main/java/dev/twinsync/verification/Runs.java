@@ -1,0 +1,474 @@
+package dev.twinsync.verification;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.merge.Observation;
+import dev.twinsync.record.Json;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Timestamp;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.stereotype.Component;
+
+/** Runs and differences in the sync database, and what the comparison asks of bases and golden records. */
+@Component
+class Runs {
+
+    /** Another instance has taken the run over. */
+    static final class TurnLost extends RuntimeException {
+        TurnLost() {
+            super("another instance has taken the run over");
+        }
+    }
+
+    /** A difference, or what may become one. */
+    record Difference(
+            long id,
+            String recordId,
+            String system,
+            String kind,
+            String print,
+            int rounds,
+            String decision,
+            String state) {}
+
+    private static final int CHUNK = 500;
+
+    private final JdbcTemplate jdbc;
+
+    Runs(JdbcTemplate jdbc) {
+        this.jdbc = jdbc;
+    }
+
+    JdbcTemplate jdbc() {
+        return jdbc;
+    }
+
+    long add(String entity, String origin, Collection<String> ids, String repair, String by) {
+        Long run = jdbc.queryForObject(
+                "insert into verification_run (entity, origin, ids, repair, asked_by) values (?, ?, ?, ?, ?) returning run",
+                Long.class,
+                entity,
+                origin,
+                ids == null ? null : ids.toArray(String[]::new),
+                repair,
+                by);
+        return run == null ? 0 : run;
+    }
+
+    /** Takes the next run that has something to do; what people asked for goes first. */
+    Run take() {
+        List<Run> taken = jdbc.query("""
+                update verification_run set turn = turn + 1, started_at = coalesce(started_at, clock_timestamp())
+                where run = (
+                  select run from verification_run
+                  where ended_at is null and not paused and state <> 'waiting_for_approval' and next_at <= clock_timestamp()
+                  order by array_position(array['asked', 'self_test', 'schedule', 'sweep'], origin), run limit 1)
+                returning *""", (row, n) -> run(row));
+        return taken.isEmpty() ? null : taken.get(0);
+    }
+
+    private static Run run(ResultSet row) throws SQLException {
+        Run run = new Run();
+        run.run = row.getLong("run");
+        run.entity = row.getString("entity");
+        run.origin = row.getString("origin");
+        run.ids = row.getArray("ids") == null
+                ? null
+                : Arrays.asList((String[]) row.getArray("ids").getArray());
+        run.repair = row.getString("repair");
+        run.state = row.getString("state");
+        run.turn = row.getLong("turn");
+        run.progress = (ObjectNode) Json.read(row.getString("progress"));
+        run.told = (ObjectNode) Json.read(row.getString("told"));
+        run.records = row.getLong("records");
+        run.compared = row.getLong("compared");
+        run.unverified = row.getLong("unverified");
+        run.repaired = row.getLong("repaired");
+        run.approved = row.getString("approved_by") != null;
+        run.startedAt = row.getTimestamp("started_at").toInstant();
+        run.nextAt = Instant.now();
+        return run;
+    }
+
+    /** Stores a step. @return false where a person has paused or stopped the run meanwhile */
+    boolean save(Run run) {
+        List<Boolean> goesOn = jdbc.queryForList(
+                """
+                update verification_run set
+                  state = case when state = 'stopped' then state else ? end, progress = ?::jsonb, told = ?::jsonb,
+                  records = ?, compared = ?, unverified = ?, repaired = ?, next_at = ?,
+                  ended_at = case when state = 'stopped' then ended_at when ? then clock_timestamp() end
+                where run = ? and turn = ?
+                returning not paused and ended_at is null""",
+                Boolean.class,
+                run.state,
+                Json.text(run.progress),
+                Json.text(run.told),
+                run.records,
+                run.compared,
+                run.unverified,
+                run.repaired,
+                Timestamp.from(run.nextAt),
+                List.of("done", "failed").contains(run.state),
+                run.run,
+                run.turn);
+        if (goesOn.isEmpty()) {
+            throw new TurnLost();
+        }
+        return goesOn.get(0);
+    }
+
+    // -- what is known
+
+    long records(String entity) {
+        Long count = jdbc.queryForObject("select count(*) from golden where entity = ?", Long.class, entity);
+        return count == null ? 0 : count;
+    }
+
+    long unknownDigests(String entity, String system) {
+        Long count = jdbc.queryForObject(
+                "select count(*) from base where entity = ? and system = ? and present and digest is null",
+                Long.class,
+                entity,
+                system);
+        return count == null ? 0 : count;
+    }
+
+    /** Of what a system listed, the ids whose digest is not that of their base. */
+    List<String> differing(String entity, String system, Map<String, String> digests) {
+        String[] ids = digests.keySet().toArray(String[]::new);
+        String[] values = digests.values().toArray(String[]::new);
+        return jdbc.queryForList("""
+                select u.id from unnest(?::text[], ?::text[]) as u (id, digest)
+                left join base b on b.entity = ? and b.id = u.id and b.system = ?
+                where b.digest is null or u.digest is null or b.digest <> u.digest or not b.present""", String.class, ids, values, entity, system);
+    }
+
+    /** The bases' digests of all buckets, as a system that holds the same would give them. */
+    Map<Integer, String> buckets(String entity, String system) {
+        Map<Integer, String> buckets = new HashMap<>();
+        jdbc.query(
+                """
+                select bucket(id) as bucket, encode(sha256(convert_to(
+                    string_agg(id || ' ' || coalesce(digest, '') || E'\\n', '' order by id collate "C"), 'UTF8')), 'hex') as digest
+                from base where entity = ? and system = ? and present group by 1""",
+                row -> {
+                    buckets.put(row.getInt("bucket"), row.getString("digest"));
+                },
+                entity,
+                system);
+        return buckets;
+    }
+
+    /** Digests of the bases of a bucket, by id; unknown ones are empty. */
+    Map<String, String> bucket(String entity, String system, int bucket) {
+        return byId(
+                "select id, digest from base where entity = ? and system = ? and present and bucket(id) = ?",
+                entity,
+                system,
+                bucket);
+    }
+
+    /** Digests of the bases whose ids lie beyond {@code after} and up to {@code until} by their bytes; null: to the end. */
+    Map<String, String> range(String entity, String system, String after, String until) {
+        return byId("""
+                select id, digest from base where entity = ? and system = ? and present and id collate "C" > ?
+                  and (cast(? as text) is null or id collate "C" <= ?)""", entity, system, after, until, until);
+    }
+
+    private Map<String, String> byId(String sql, Object... arguments) {
+        Map<String, String> digests = new HashMap<>();
+        jdbc.query(
+                sql,
+                row -> {
+                    String digest = row.getString("digest");
+                    digests.put(row.getString("id"), digest == null ? "" : digest);
+                },
+                arguments);
+        return digests;
+    }
+
+    /** Ids of bases in the order of their bytes. */
+    List<String> ids(String entity, String system, String after, int limit) {
+        return jdbc.queryForList("""
+                select id from base where entity = ? and system = ? and present and id collate "C" > ?
+                order by id collate "C" limit ?""", String.class, entity, system, after, limit);
+    }
+
+    long between(String entity, String system, String first, String last) {
+        Long count = jdbc.queryForObject("""
+                select count(*) from base where entity = ? and system = ? and present
+                  and id collate "C" between ? and ?""", Long.class, entity, system, first, last);
+        return count == null ? 0 : count;
+    }
+
+    /** Count and sum of the hashes of the ids of a system's bases, by {@link Keys}' buckets. */
+    void keys(String entity, String system, Keys into) {
+        jdbc.query(
+                """
+                select (hash & ?)::int as bucket, count(*) as count, sum(hash) as sum
+                from (select ('x' || substr(md5(id), 1, 16))::bit(64)::bigint as hash
+                      from base where entity = ? and system = ? and present) as keys
+                group by 1""",
+                row -> {
+                    into.set(
+                            row.getInt("bucket"),
+                            row.getLong("count"),
+                            row.getBigDecimal("sum").toBigInteger().longValue());
+                },
+                Keys.BUCKETS - 1,
+                entity,
+                system);
+    }
+
+    /** Ids of bases of some of {@link Keys}' buckets, in the order of their bytes. */
+    List<String> keysOf(String entity, String system, List<Integer> buckets, String after, int limit) {
+        return jdbc.queryForList(
+                """
+                select id from base where entity = ? and system = ? and present and id collate "C" > ?
+                  and ((('x' || substr(md5(id), 1, 16))::bit(64)::bigint) & ?)::int = any (?)
+                order by id collate "C" limit ?""", String.class, entity, system, after, Keys.BUCKETS - 1, buckets.toArray(Integer[]::new), limit);
+    }
+
+    /** The last id of the page of golden records behind {@code after}; null at the end. */
+    String goldenPage(String entity, String after, int size) {
+        List<String> last = jdbc.queryForList(
+                "select id from golden where entity = ? and id > ? order by id offset ? limit 1",
+                String.class,
+                entity,
+                after,
+                size - 1);
+        return last.isEmpty() ? null : last.get(0);
+    }
+
+    /**
+     * Golden records whose base differs from them though nothing is due.
+     *
+     * @param without paths that the system does not hold
+     */
+    List<String> unequal(String entity, String system, String after, String until, List<String> without) {
+        return jdbc.queryForList(
+                """
+                select g.id from golden g left join base b on b.entity = g.entity and b.id = g.id and b.system = ?
+                where g.entity = ? and g.id > ? and (cast(? as text) is null or g.id <= ?) and b.doubt is not true
+                  and not exists (select from due d where d.entity = g.entity and d.id = g.id and d.system = ?)
+                  and case
+                    when g.fields -> 'deleted' -> 'v' = 'true' then b.present and b.held -> 'deleted' is distinct from 'true'
+                    when b.present is not true then true
+                    else exists (
+                      select from jsonb_each(g.fields) as f (path, state)
+                      where nullif(f.state -> 'v', 'null') is distinct from nullif(b.held -> f.path, 'null')
+                        and split_part(f.path, '.', 1) <> all (?)
+                        and not coalesce(jsonb_exists(b.detail -> 'sent', f.path), false)
+                        and not coalesce(jsonb_exists(b.detail -> 'unusable', split_part(f.path, '.', 1)), false))
+                    end""", String.class, system, entity, after, until, until, system, without.toArray(String[]::new));
+    }
+
+    /** What is under way or stuck, by what it waits for. */
+    Map<String, Long> underWay(String entity) {
+        Map<String, Long> told = new HashMap<>();
+        jdbc.query(
+                """
+                select count(*) filter (where b.waiting_for is not null) as waiting,
+                  count(*) filter (where b.waiting_for is null and b.refused = g.version) as letters,
+                  count(*) filter (where b.waiting_for is null and b.refused is distinct from g.version) as due,
+                  count(*) filter (where b.doubt) as in_doubt
+                from due d left join golden g on g.entity = d.entity and g.id = d.id
+                left join base b on b.entity = d.entity and b.id = d.id and b.system = d.system
+                where d.entity = ?""",
+                row -> {
+                    for (String what : List.of("waiting", "letters", "due", "in_doubt")) {
+                        told.put(what, row.getLong(what));
+                    }
+                },
+                entity);
+        return told;
+    }
+
+    /** Records that a system shows otherwise than it was told. */
+    long altered(String entity) {
+        Long count = jdbc.queryForObject("""
+                select count(*) from base b where b.entity = ? and jsonb_exists(b.detail, 'sent') and exists (
+                  select from jsonb_each(b.detail -> 'sent') as s (path, value)
+                  where nullif(s.value, 'null') is distinct from nullif(b.held -> s.path, 'null'))""", Long.class, entity);
+        return count == null ? 0 : count;
+    }
+
+    /** Keeps the digests of records that were read and are what their bases say, as long as those are the same. */
+    void remember(String entity, String system, List<Observation> looks, Map<String, Long> revisions) {
+        List<Observation> known = looks.stream()
+                .filter(look -> look.exists() && look.digest() != null && revisions.get(look.id()) != null)
+                .toList();
+        if (known.isEmpty()) {
+            return;
+        }
+        jdbc.update(
+                """
+                update base b set digest = u.digest
+                from (select * from unnest(?::text[], ?::text[], ?::bigint[]) as u (id, digest, revision) order by id) as u
+                where b.entity = ? and b.system = ? and b.id = u.id and b.revision = u.revision
+                  and b.digest is distinct from u.digest""",
+                known.stream().map(Observation::id).toArray(String[]::new),
+                known.stream().map(Observation::digest).toArray(String[]::new),
+                known.stream().map(look -> revisions.get(look.id())).toArray(Long[]::new),
+                entity,
+                system);
+    }
+
+    // -- differences
+
+    /** Ids to be looked at. */
+    void suspect(Run run, String system, Collection<String> ids) {
+        if (!ids.isEmpty()) {
+            jdbc.update("""
+                    insert into verification_difference (run, entity, record_id, system)
+                    select ?, ?, id, ? from unnest(?::text[]) as u (id) on conflict do nothing""", run.run, run.entity, system, ids.toArray(String[]::new));
+        }
+    }
+
+    /** What was seen at a look; a row that is there already keeps its number of rounds and gets one more. */
+    record Seen(String id, Judge.Verdict verdict, Observation look, String state, String decision) {}
+
+    void seen(Run run, String system, List<Seen> seen) {
+        if (seen.isEmpty()) {
+            return;
+        }
+        jdbc.batchUpdate(
+                """
+                insert into verification_difference as d
+                  (run, entity, record_id, system, kind, fields, changed, found, print, decision, state)
+                values (?, ?, ?, ?, ?, ?::jsonb, ?::jsonb, ?::jsonb, ?, ?, ?)
+                on conflict (run, record_id, system) do update set kind = excluded.kind, fields = excluded.fields,
+                  changed = excluded.changed, found = excluded.found, print = excluded.print, state = excluded.state,
+                  decision = excluded.decision, looked_at = clock_timestamp(),
+                  rounds = d.rounds + case when d.print is null then 0 else 1 end""",
+                seen.stream()
+                        .map(s -> new Object[] {
+                            run.run,
+                            run.entity,
+                            s.id(),
+                            system,
+                            s.verdict().kind(),
+                            Json.text(s.verdict().fields()),
+                            Json.text(s.verdict().changed()),
+                            found(s.look()),
+                            s.verdict().print(),
+                            s.decision(),
+                            s.state()
+                        })
+                        .toList());
+    }
+
+    private static String found(Observation look) {
+        if (look == null) {
+            return null;
+        }
+        ObjectNode found = Json.MAPPER.createObjectNode();
+        found.put("exists", look.exists());
+        found.set("data", look.data());
+        found.put("updated_at", look.position());
+        return Json.text(found);
+    }
+
+    void drop(Run run, String system, Collection<String> ids) {
+        if (!ids.isEmpty()) {
+            jdbc.update(
+                    "delete from verification_difference where run = ? and system = ? and record_id = any (?)",
+                    run.run,
+                    system,
+                    ids.toArray(String[]::new));
+        }
+    }
+
+    void state(Run run, String system, Collection<String> ids, String state) {
+        if (!ids.isEmpty()) {
+            jdbc.update("""
+                    update verification_difference set state = ?, looked_at = clock_timestamp(), rounds = rounds + 1
+                    where run = ? and system = ? and record_id = any (?)""", state, run.run, system, ids.toArray(String[]::new));
+        }
+    }
+
+    /** Differences in a state, last looked at before a moment or never, in the order of their bytes. */
+    List<Difference> differences(Run run, String system, List<String> states, Instant before) {
+        return jdbc.query(
+                """
+                select id, record_id, system, kind, print, rounds, decision, state from verification_difference
+                where run = ? and system = ? and state = any (?) and (print is null or looked_at <= ?)
+                order by record_id collate "C" limit ?""",
+                (row, n) -> new Difference(
+                        row.getLong("id"),
+                        row.getString("record_id"),
+                        row.getString("system"),
+                        row.getString("kind"),
+                        row.getString("print"),
+                        row.getInt("rounds"),
+                        row.getString("decision"),
+                        row.getString("state")),
+                run.run,
+                system,
+                states.toArray(String[]::new),
+                Timestamp.from(before),
+                CHUNK);
+    }
+
+    /** When the first of those in a state was looked at; null where there are none. */
+    Instant earliest(Run run, List<String> states) {
+        Timestamp at = jdbc.queryForObject(
+                "select min(looked_at) from verification_difference where run = ? and state = any (?)",
+                Timestamp.class,
+                run.run,
+                states.toArray(String[]::new));
+        return at == null ? null : at.toInstant();
+    }
+
+    long count(long run, String... states) {
+        Long count = jdbc.queryForObject(
+                "select count(*) from verification_difference where run = ? and state = any (?)",
+                Long.class,
+                run,
+                states);
+        return count == null ? 0 : count;
+    }
+
+    /** Decides what is done about what was confirmed. */
+    void decide(Run run, String kind, String decision, String state) {
+        jdbc.update("""
+                update verification_difference set state = ?, decision = case when ? = 'report' then 'report'
+                  when decision = 'observe' then decision else ? end
+                where run = ? and kind = ? and state = 'confirmed' and decision is distinct from 'report'""", state, decision, decision, run.run, kind);
+    }
+
+    // -- time to converge
+
+    /** The time within which 99 of 100 changes arrived, lately; null where none is known. */
+    Duration p99(String entity, Duration within) {
+        Map<Long, Long> counts = new java.util.TreeMap<>();
+        jdbc.query(
+                """
+                select bound, sum(count) as count from verification_lag, unnest(bounds, counts) as b (bound, count)
+                where (cast(? as text) is null or entity = ?) and at > clock_timestamp() - cast(? as interval)
+                group by bound""",
+                row -> {
+                    counts.put(row.getLong("bound"), row.getLong("count"));
+                },
+                entity,
+                entity,
+                within.toSeconds() + " seconds");
+        long total = counts.values().stream().mapToLong(Long::longValue).sum();
+        long seen = 0;
+        for (Map.Entry<Long, Long> count : counts.entrySet()) {
+            seen += count.getValue();
+            if (seen > 0 && seen >= 0.99 * total) {
+                return Duration.ofMillis(count.getKey());
+            }
+        }
+        return null;
+    }
+}

@@ -1,0 +1,336 @@
+package dev.twinsync.verification;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.twinsync.devservices.MiniProgram;
+import dev.twinsync.devservices.Neighbours;
+import dev.twinsync.record.Json;
+import java.math.BigDecimal;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.jdbc.datasource.DataSourceTransactionManager;
+import org.springframework.jdbc.datasource.DriverManagerDataSource;
+import org.springframework.transaction.support.TransactionTemplate;
+
+/** Many orders at both ends, the ways to damage them so that nothing tells of it, and what verification says. */
+final class Shop {
+
+    static final HttpClient HTTP = HttpClient.newHttpClient();
+
+    final Neighbours neighbours = Neighbours.get();
+    final MiniProgram mini = neighbours.mini;
+    final JdbcTemplate app;
+    private final TransactionTemplate transaction;
+    final String prefix;
+    final String url;
+
+    Shop(String prefix) {
+        this.prefix = prefix;
+        DriverManagerDataSource source = new DriverManagerDataSource(neighbours.postgres.url(), "postgres", "postgres");
+        app = new JdbcTemplate(source);
+        transaction = new TransactionTemplate(new DataSourceTransactionManager(source));
+        url = "http://127.0.0.1:" + neighbours.service().getEnvironment().getProperty("local.server.port");
+    }
+
+    String id(int n) {
+        return prefix + n;
+    }
+
+    private static final String MADE = """
+            insert into orders (order_id, user_id, status, payment_amount, carrier, tracking_number, payment_method,
+              created_at, paid_at, deleted, updated_at)
+            select '%1$s' || i, 'vu' || i %% 5000, 'shipped', i %% 10000 / 100.0, 'SF', 'SF' || i, 'wechat_pay',
+              timestamptz '2020-01-01Z', timestamptz '2020-01-02Z', i > %3$d, timestamptz '2020-01-01Z'
+            from generate_series(1, %2$d) i;
+            insert into order_items select '%1$s' || i, n, 'sku' || n, '茶' || i, n, 15.25
+            from generate_series(1, %2$d) i, generate_series(1, 2) n;
+            create temporary table known on commit drop as
+            select order_id as id, updated_at, jsonb_build_object('user_id', user_id, 'status', status,
+              'payment_amount', payment_amount, 'currency', currency, 'payment_method', payment_method,
+              'created_at', '2020-01-01T00:00:00.000000Z', 'paid_at', '2020-01-02T00:00:00.000000Z',
+              'shipping_info', jsonb_build_object('carrier', carrier, 'tracking_number', tracking_number),
+              'items', (select jsonb_agg(jsonb_build_object('line_no', line_no, 'sku', sku, 'title', title,
+                'quantity', quantity, 'unit_price', unit_price) order by line_no)
+                from order_items i where i.order_id = o.order_id), 'deleted', deleted) as held
+            from orders o where order_id like '%1$s%%';
+            insert into sync.golden (entity, id, version, fields, updated_at)
+            select 'order', id, 1, (select jsonb_object_agg(key, jsonb_build_object('v', value, 'n', 1, 's', 'app',
+              't', '2020-01-01T00:00:00.000000Z')) from jsonb_each(held)), '2020-01-01Z' from known;
+            insert into sync.base (entity, id, system, known, present, held, position, tick_began, tick_ended, seen,
+              due_version, observed_at)
+            select 'order', id, system, true, true, held, '2020-01-01T00:00:00.000000Z', nextval('sync.tick'),
+              nextval('sync.tick'), 1, 1, '2020-01-01Z' from known, unnest(array['app', 'mini']) system""";
+
+    /**
+     * Orders with two items each, the last ones deleted, that have been at both ends and in Twinsync's memory for long:
+     * put there past all flows, which would take minutes. No digest is known yet, as after an upgrade.
+     */
+    void load(int orders, int deleted) {
+        mini.keepsWrites(false);
+        transaction.executeWithoutResult(status -> app.execute(MADE.formatted(prefix, orders, orders - deleted)));
+        app.query(
+                "select id, held::text as held from sync.base where entity = 'order' and system = 'mini' and id like ?",
+                row -> {
+                    Map<String, JsonNode> fields = new HashMap<>();
+                    Json.read(row.getString("held"))
+                            .properties()
+                            .forEach(field -> fields.put(field.getKey(), field.getValue()));
+                    mini.tamper("order", row.getString("id"), fields);
+                },
+                prefix + "%");
+        app.execute("analyze");
+    }
+
+    /** Waits until nothing of this shop is under way. */
+    void settled() {
+        await().atMost(Duration.ofMinutes(5))
+                .pollInterval(Duration.ofMillis(200))
+                .untilAsserted(() -> assertThat(app.queryForObject("""
+                        select count(*) from sync.base where entity = 'order' and id like ?
+                          and (due_since is not null or doubt)""", Long.class, prefix + "%"))
+                        .isZero());
+    }
+
+    /** Takes everything of this shop away at once, as if it had never been. */
+    void close() {
+        transaction.executeWithoutResult(status -> {
+            for (String table : List.of("order_items", "orders")) {
+                app.update("delete from " + table + " where order_id like ?", prefix + "%");
+            }
+            for (String table : List.of("base", "golden", "history")) {
+                app.update("delete from sync." + table + " where id like ?", prefix + "%");
+            }
+        });
+        mini.all("order").keySet().stream().filter(id -> id.startsWith(prefix)).forEach(id -> mini.remove("order", id));
+        mini.keepsWrites(true);
+    }
+
+    // -- verification
+
+    JsonNode get(String path) {
+        return call(HttpRequest.newBuilder(URI.create(url + path)));
+    }
+
+    JsonNode post(String path, String body) {
+        return call(HttpRequest.newBuilder(URI.create(url + path)).POST(BodyPublishers.ofString(body)));
+    }
+
+    private JsonNode call(HttpRequest.Builder request) {
+        try {
+            HttpResponse<String> answer = HTTP.send(
+                    request.header("Authorization", "Bearer ops-key")
+                            .header("Content-Type", "application/json")
+                            .build(),
+                    HttpResponse.BodyHandlers.ofString());
+            return Json.read(answer.body());
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    long begin(String repair) {
+        return post("/verifications", "{\"entity\":\"order\",\"repair\":\"" + repair + "\"}")
+                .path("run")
+                .asLong();
+    }
+
+    JsonNode ended(long run, String state) {
+        await().atMost(Duration.ofMinutes(10))
+                .pollInterval(Duration.ofMillis(50))
+                .untilAsserted(() -> assertThat(
+                                get("/verifications/" + run).path("state").asText())
+                        .isIn(state, "failed"));
+        JsonNode told = get("/verifications/" + run);
+        assertThat(told.path("state").asText()).as(told.toString()).isEqualTo(state);
+        return told;
+    }
+
+    /** What a run found, as "system kind id"; of other shops nothing. */
+    Set<String> found(long run) {
+        Set<String> found = new TreeSet<>();
+        differences(run)
+                .forEach(d -> found.add(d.path("system").asText()
+                        + ' '
+                        + d.path("kind").asText()
+                        + ' '
+                        + d.path("id").asText()));
+        return found;
+    }
+
+    List<JsonNode> differences(long run) {
+        List<JsonNode> all = new ArrayList<>();
+        String next = "0";
+        while (!next.equals("null")) {
+            JsonNode page = get("/verifications/" + run + "/differences?limit=200&after=" + next);
+            page.path("items").forEach(item -> {
+                if (item.path("id").asText().startsWith(prefix)) {
+                    all.add(item);
+                }
+            });
+            next = page.path("next").asText();
+        }
+        return all;
+    }
+
+    // -- damage that nothing tells of
+
+    private static final int KINDS = 13;
+
+    /**
+     * Damages records from number {@code from} on, a different way each; what was deleted is taken from {@code deleted}.
+     *
+     * @return what a run is to find, as "system kind id"
+     */
+    Set<String> plant(int count, int from, List<Integer> deleted) {
+        Set<String> planted = new TreeSet<>();
+        List<Integer> dead = new ArrayList<>(deleted);
+        Map<String, List<Object[]>> sql = new TreeMap<>();
+        for (int i = 0; planted.size() < count; i++) {
+            String id = id(from + i);
+            switch (i % KINDS) {
+                case 0 -> {
+                    damage(sql, "update orders set tracking_number = 'forged' || order_id where order_id = ?", id);
+                    planted.add("app field " + id);
+                }
+                case 1 -> {
+                    damage(sql, "update orders set status = 'paid' where order_id = ?", id);
+                    planted.add("app status_back " + id);
+                }
+                case 2 -> {
+                    damage(
+                            sql,
+                            "update order_items set quantity = quantity + 1 where line_no = 2 and order_id = ?",
+                            id);
+                    planted.add("app field " + id);
+                }
+                case 3 -> {
+                    damage(sql, "delete from order_items where line_no = 1 and order_id = ?", id);
+                    planted.add("app field " + id);
+                }
+                case 4 -> {
+                    mini.tamper("order", id, Map.of("payment_amount", new BigDecimal("99999.99")));
+                    planted.add("mini field " + id);
+                }
+                case 5 -> {
+                    mini.tamper("order", id, Map.of("status", "pending_payment"));
+                    planted.add("mini status_back " + id);
+                }
+                case 6 -> {
+                    mini.remove("order", id);
+                    planted.add("mini missing " + id);
+                }
+                case 7 -> {
+                    mini.tamper("order", id, Map.of("deleted", true));
+                    planted.add("mini deleted " + id);
+                }
+                case 8 -> {
+                    mini.tamper("order", id, Map.of("items", List.of()));
+                    planted.add("mini field " + id);
+                }
+                case 9 -> {
+                    mini.swap("order", id, id(from + i + 1));
+                    planted.add("mini field " + id);
+                    planted.add("mini field " + id(from + i + 1));
+                    i++;
+                }
+                case 11 -> {
+                    String unknown = prefix + "surplus" + (from + i);
+                    mini.tamper(
+                            "order",
+                            unknown,
+                            Map.of("user_id", "u", "status", "paid", "payment_amount", 1, "deleted", false));
+                    planted.add("mini surplus " + unknown);
+                }
+                default -> {
+                    if (dead.isEmpty()) {
+                        mini.tamper("order", id, Map.of("shipping_info", Map.of("carrier", "EMS")));
+                        planted.add("mini field " + id);
+                    } else {
+                        String revived = id(dead.remove(dead.size() - 1));
+                        if (planted.size() % 2 == 0) {
+                            mini.tamper("order", revived, Map.of("deleted", false));
+                            planted.add("mini deleted " + revived);
+                        } else {
+                            damage(sql, "update orders set deleted = false where order_id = ?", revived);
+                            planted.add("app deleted " + revived);
+                        }
+                    }
+                }
+            }
+        }
+        sql.forEach(app::batchUpdate);
+        return planted;
+    }
+
+    private static void damage(Map<String, List<Object[]>> sql, String statement, String id) {
+        sql.computeIfAbsent(statement, s -> new ArrayList<>()).add(new Object[] {id});
+    }
+
+    /** Orders of this shop in which the two ends differ, by what they hold; for the end of a test. */
+    List<String> unequal() {
+        Map<String, Map<String, Object>> rows = new HashMap<>();
+        app.queryForList("""
+                select o.order_id as id, status, payment_amount, carrier, tracking_number, deleted,
+                  (select string_agg(line_no || sku || title || quantity || unit_price, ',' order by line_no)
+                   from order_items i where i.order_id = o.order_id) as items
+                from orders o where order_id like ?""", prefix + "%").forEach(row -> rows.put((String) row.get("id"), row));
+        List<String> unequal = new ArrayList<>();
+        mini.all("order").forEach((id, data) -> {
+            if (!id.startsWith(prefix)) {
+                return;
+            }
+            Map<String, Object> row = rows.remove(id);
+            boolean deleted = data.path("deleted").asBoolean();
+            if (row == null ? !deleted : deleted != (Boolean) row.get("deleted")) {
+                unequal.add(id + " deleted");
+            } else if (!deleted && !text(row).equals(text(data))) {
+                unequal.add(id + ": " + text(row) + " / " + text(data));
+            }
+        });
+        rows.forEach((id, row) -> {
+            if (!(Boolean) row.get("deleted")) {
+                unequal.add(id + " is not at the mini-program");
+            }
+        });
+        return unequal;
+    }
+
+    private static String text(Map<String, Object> row) {
+        return row.get("status") + " " + row.get("payment_amount") + ' ' + row.get("carrier") + ' '
+                + row.get("tracking_number") + ' ' + row.get("items");
+    }
+
+    private static String text(JsonNode data) {
+        List<String> items = new ArrayList<>();
+        data.path("items")
+                .forEach(i -> items.add(i.path("line_no").asText()
+                        + i.path("sku").asText()
+                        + i.path("title").asText()
+                        + i.path("quantity").asText()
+                        + i.path("unit_price").decimalValue().setScale(2)));
+        JsonNode shipping = data.path("shipping_info");
+        return data.path("status").asText()
+                + ' '
+                + data.path("payment_amount").decimalValue().setScale(2)
+                + ' '
+                + shipping.path("carrier").asText(null)
+                + ' '
+                + shipping.path("tracking_number").asText(null)
+                + ' '
+                + (items.isEmpty() ? null : String.join(",", items));
+    }
+}
