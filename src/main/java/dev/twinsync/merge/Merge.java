@@ -165,7 +165,31 @@ public final class Merge {
             } else if (!sameRow(base, row, unusable)) {
                 put(base.doubted(tick));
                 outcome = Outcome.DOUBTED;
+            } else if (base.wrote() != null && base.wrote().equals(observation.position())) {
+                // begun before our write was answered, and yet it shows what became of it: just what was sent
+                put(shown(base));
             }
+        }
+
+        private static Base shown(Base b) {
+            Map<String, JsonNode> sent = new HashMap<>(b.sent());
+            sent.entrySet().removeIf(e -> Due.same(e.getValue(), b.held().get(e.getKey())));
+            return new Base(
+                    b.system(),
+                    b.known(),
+                    b.exists(),
+                    b.held(),
+                    b.unusable(),
+                    b.position(),
+                    b.ticks(),
+                    b.doubt(),
+                    b.doubtAt(),
+                    b.intents(),
+                    sent,
+                    b.stated(),
+                    null,
+                    b.seen(),
+                    b.revision());
         }
 
         /** Whether the system has changed the record since the base was known: then what it shows is an edit. */
@@ -183,7 +207,6 @@ public final class Merge {
                     || !base.known()
                     || base.doubt()
                     || answered
-                    || !base.intents().isEmpty()
                     || observation.ticks().began() <= base.ticks().ended()) {
                 outcome = Outcome.STALE;
                 return;
@@ -216,7 +239,7 @@ public final class Merge {
                     observation.ticks(),
                     false,
                     base.doubtAt(),
-                    Map.of(),
+                    base.intents(),
                     sent,
                     base.stated(),
                     null,

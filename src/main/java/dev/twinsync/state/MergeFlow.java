@@ -202,9 +202,8 @@ public class MergeFlow {
             touched.addAll(result.touched());
             results.add(result);
             observed.put(o.system(), o.observedAt());
-            if (o.look() && result.touched().contains(o.system())) {
-                boolean settled = bases.get(o.system()).ticks().equals(o.ticks());
-                digests.compute(o.system(), (system, former) -> settled ? o.digest() : former);
+            if (o.look() && result.touched().contains(o.system()) && result.outcome() != Merge.Outcome.DOUBTED) {
+                digests.put(o.system(), o.digest());
             } else if (o.look() && result.outcome() == Merge.Outcome.UNCHANGED && o.digest() != null) {
                 // the echo of a write of ours, begun before the write was answered
                 shown.put(o.system(), new Records.Shown(o.position(), o.digest()));

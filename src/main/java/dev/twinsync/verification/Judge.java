@@ -87,7 +87,7 @@ final class Judge {
             return Outcome.LETTER;
         }
         boolean answered = base.wrote() != null && base.wrote().equals(look.position());
-        return due || base.doubt() || answered || !base.intents().isEmpty() ? Outcome.IN_FLIGHT : null;
+        return due || base.doubt() || answered ? Outcome.IN_FLIGHT : null;
     }
 
     /** The kind of difference, with the paths that differ; null where nothing does. */

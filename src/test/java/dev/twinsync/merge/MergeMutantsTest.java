@@ -56,6 +56,16 @@ class MergeMutantsTest {
                         "if (Due.same(intent, value)) {",
                         "if (false) {"),
                 Arguments.of(
+                        "takes damage for an edit",
+                        "Merge.java",
+                        "if (observation.kind() == Observation.Kind.REPAIR && !moved(base)) {",
+                        "if (false) {"),
+                Arguments.of(
+                        "mends nothing",
+                        "Merge.java",
+                        "Due.paths(schema, before, found).forEach(path -> mend(path, held.get(path)));",
+                        "mended.clear(); if (true) { return; }"),
+                Arguments.of(
                         "takes an echo for an edit",
                         "Merge.java",
                         "boolean echo = Due.same(value, was);",
@@ -92,6 +102,8 @@ class MergeMutantsTest {
             Class<?> world = mutant.loadClass("dev.twinsync.merge.World");
             var make = world.getDeclaredConstructor(long.class, int.class);
             var run = world.getDeclaredMethod("run");
+            var damaged = world.getDeclaredMethod("damaged");
+            damaged.setAccessible(true);
             var broke = world.getDeclaredField("broken");
             make.setAccessible(true);
             run.setAccessible(true);
@@ -100,7 +112,8 @@ class MergeMutantsTest {
             race.setAccessible(true);
             Collection<?> found = List.of();
             for (long seed = 0; seed < 6000 && found.isEmpty(); seed++) {
-                found = (Collection<?>) broke.get(run.invoke(make.newInstance(seed, 2 + (int) (seed % 2))));
+                Object schedule = make.newInstance(seed, 2 + (int) (seed % 2));
+                found = (Collection<?>) broke.get((seed % 4 == 0 ? damaged : run).invoke(schedule));
                 Collection<?> outcomes = (Collection<?>) race.invoke(null, seed);
                 if (outcomes.size() > 1) {
                     found = outcomes;

@@ -17,6 +17,13 @@ class MergePropertyTest {
                 .isEmpty();
     }
 
+    @Property(tries = 2000)
+    void damageIsMendedWhileEditsGoOn(@ForAll long seed, @ForAll @IntRange(min = 2, max = 3) int systems) {
+        assertThat(new World(seed, systems).damaged().broken)
+                .as("schedule %d over %d systems", seed, systems)
+                .isEmpty();
+    }
+
     /** Each system has seen the same record and then makes an edit of its own: any order of arrival, the same winner. */
     @Property(tries = 2000)
     void concurrentEditsHaveTheSameWinnerWhicheverArrivedFirst(@ForAll long seed) {
@@ -28,6 +35,10 @@ class MergePropertyTest {
         long writes = LongStream.range(0, 200)
                 .map(seed -> new World(seed, 3).run().writes)
                 .sum();
+        long damages = LongStream.range(0, 200)
+                .map(seed -> new World(seed, 3).damaged().damages)
+                .sum();
+        assertThat(damages).isGreaterThan(1000);
         long edits = LongStream.range(0, 200)
                 .map(seed -> new World(seed, 3).run().edits)
                 .sum();

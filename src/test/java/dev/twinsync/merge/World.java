@@ -50,6 +50,7 @@ class World {
     final List<String> broken = new ArrayList<>();
     int edits;
     int writes;
+    int damages;
 
     static final class Sys {
         final String name;
@@ -87,7 +88,8 @@ class World {
         String system();
     }
 
-    private record Look(String system, Map<String, JsonNode> row, long at, Ticks ticks) implements Flight {}
+    private record Look(String system, Map<String, JsonNode> row, long at, Ticks ticks, boolean repair)
+            implements Flight {}
 
     private record Write(String system, Map<String, JsonNode> values, Base base, long version, long began)
             implements Flight {}
@@ -128,9 +130,13 @@ class World {
     }
 
     private void look(Sys s) {
+        look(s, false);
+    }
+
+    private void look(Sys s, boolean repair) {
         long began = tick - (random.nextInt(3) == 0 ? 2 : 0);
         tick += random.nextInt(3) == 0 ? 3 : 1;
-        flight.add(new Look(s.name, new HashMap<>(s.row), s.at, new Ticks(began, tick)));
+        flight.add(new Look(s.name, new HashMap<>(s.row), s.at, new Ticks(began, tick), repair));
     }
 
     private void doubt(String name) {
@@ -148,6 +154,11 @@ class World {
         Merge.Result result = Merge.merge(schema, golden, bases, o, values, Set.of(), tick);
         if (result.golden().version() < golden.version()) {
             broken.add("the version went back");
+        }
+        if (o.kind() == Observation.Kind.REPAIR
+                && Objects.equals(was.position(), o.position())
+                && !result.moves().isEmpty()) {
+            broken.add("damage was taken for an edit");
         }
         result.moves().forEach((path, move) -> {
             if (path.equals("status")) {
@@ -184,6 +195,8 @@ class World {
             broken.add("a doubt was settled by what had been read before it");
         }
         result.conflicts().forEach(c -> conflicts.add(c.path() + c.losing()));
+        // an edit under an old position can't be told from damage: it is kept, as damage is
+        result.mended().forEach((path, move) -> conflicts.add(path + move.from()));
         golden = result.golden();
         result.touched().forEach(name -> {
             Base b = result.bases().get(name);
@@ -264,7 +277,7 @@ class World {
             var data = Json.MAPPER.createObjectNode();
             l.row().forEach(data::set);
             observed.add(new Observation(
-                    Observation.Kind.READING,
+                    l.repair() ? Observation.Kind.REPAIR : Observation.Kind.READING,
                     "thing",
                     "1",
                     l.system(),
@@ -393,19 +406,86 @@ class World {
                 && systems.keySet().stream().noneMatch(this::due);
     }
 
+    /** Somebody changes a record by hand: neither its time nor anything else tells of it. */
+    private void damage(Sys s) {
+        String path = pick(List.of("a", "b", "status"));
+        number++;
+        JsonNode value = path.equals("status")
+                ? TextNode.valueOf(STAGES.get(random.nextInt(STAGES.size())))
+                : TextNode.valueOf(path + number + "hand");
+        value = s.render(path, value);
+        if (path.equals("status") && rank(value) > rank(s.row.get(path))) {
+            return;
+        }
+        // where it is read for another reason it can't be told from an edit
+        stated.add(path + value);
+        standing.remove(s.name + path);
+        s.row.put(path, value);
+        damages++;
+    }
+
+    /** A schedule, and then another in which records are damaged and verification mends them while all goes on. */
+    World damaged() {
+        run();
+        for (int i = 0; i < 150 && broken.isEmpty(); i++) {
+            Sys s = pick(List.copyOf(systems.values()));
+            int act = random.nextInt(12);
+            if (act == 0) {
+                damage(s);
+            } else if (act == 1) {
+                look(s, true);
+            } else {
+                step(true);
+            }
+        }
+        for (int round = 0; round < 50 && broken.isEmpty(); round++) {
+            settle();
+            if (round < 5) {
+                // where all was quiet it stays unseen until it is verified
+                damage(pick(List.copyOf(systems.values())));
+            }
+            boolean equal = round >= 5;
+            for (Sys s : systems.values()) {
+                if (!s.row.equals(bases.get(s.name).held())) {
+                    equal = false;
+                    look(s, true);
+                }
+            }
+            if (equal) {
+                check();
+                return this;
+            }
+        }
+        if (broken.isEmpty()) {
+            broken.add("never mended");
+        }
+        return this;
+    }
+
     /** Runs a schedule and then until all is quiet; what broke is in {@link #broken}. */
     World run() {
         int length = 20 + random.nextInt(180);
         for (int i = 0; i < length; i++) {
             step(true);
         }
+        settle();
+        if (broken.contains("never quiet")) {
+            return this;
+        }
+        check();
+        return this;
+    }
+
+    private void settle() {
         for (int i = 0; i < 20_000 && !quiet(); i++) {
             step(false);
         }
         if (!quiet()) {
             broken.add("never quiet");
-            return this;
         }
+    }
+
+    private void check() {
         for (Sys s : systems.values()) {
             golden.fields().forEach((path, state) -> {
                 if (path.equals("deleted")) {
@@ -418,6 +498,5 @@ class World {
                 }
             });
         }
-        return this;
     }
 }
