@@ -1,4 +1,4 @@
-select coupon_id as id,
+select coupon_id as id, md5(coupons::text) as digest,
        to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as position,
        jsonb_build_object(
          'user_id', user_id,

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.merge.Observation;
 import dev.twinsync.merge.Ticks;
-import dev.twinsync.record.Canonical;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
@@ -223,10 +222,9 @@ public class Capture {
         }
     }
 
-    /** The reading of a record as an API shows it: {@code {id, data, updated_at, deleted}}. */
+    /** The reading of a record as an API shows it: {@code {id, data, updated_at, deleted, digest}}. */
     public Observation reading(String system, Schema schema, String id, JsonNode item, Ticks ticks) {
         ObjectNode data = item.path("data") instanceof ObjectNode object ? object : Json.MAPPER.createObjectNode();
-        String digest = Canonical.digest(id, item.path("deleted").asBoolean(false), data);
         if (item.path("deleted").asBoolean(false)) {
             data.put("deleted", true);
         }
@@ -240,7 +238,7 @@ public class Capture {
                         position,
                         ticks,
                         clocks.corrected(system, instant(position)))
-                .digested(digest);
+                .digested(item.path("digest").asText(null));
     }
 
     private void read(String system, Schema schema, Collection<String> ids) {

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.InvalidSetting;
 import dev.twinsync.capture.Clocks;
 import dev.twinsync.flow.CallFailed;
+import dev.twinsync.record.Canonical;
 import dev.twinsync.record.Json;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
@@ -130,6 +131,10 @@ public class MiniProgram {
             if (!array && !(json instanceof ObjectNode)) {
                 throw new CallFailed(0, "the answer is no JSON object", null, null, null);
             }
+            if (exchange.getProperty("mini_get") != null) {
+                digest(json);
+                json.path("items").forEach(MiniProgram::digest);
+            }
             out.removeHeaders("*");
             out.setBody(json);
             return;
@@ -146,6 +151,16 @@ public class MiniProgram {
                 retryAfter(out.getHeader("Retry-After", String.class)),
                 told ? json.path("code").asText(null) : null,
                 told ? json.path("field").asText(null) : null);
+    }
+
+    /** Tells each record's digest: it is over the record as it came, and what comes next may map it. */
+    private static void digest(JsonNode json) {
+        if (json instanceof ObjectNode item
+                && item.path("id").isTextual()
+                && item.path("data").isObject()) {
+            boolean deleted = item.path("deleted").asBoolean(false);
+            item.put("digest", Canonical.digest(item.path("id").asText(), deleted, item.path("data")));
+        }
     }
 
     private void date(String date, Instant began) {

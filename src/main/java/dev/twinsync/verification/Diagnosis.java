@@ -1,10 +1,10 @@
 package dev.twinsync.verification;
 
 import dev.twinsync.capture.Clocks;
+import dev.twinsync.flow.KafkaClients;
 import dev.twinsync.merge.Observation;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
-import dev.twinsync.state.KafkaClients;
 import dev.twinsync.state.Topics;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -100,35 +100,41 @@ public class Diagnosis {
                 }
             }
         }
-        clocks.offsets().forEach((system, offset) -> check(found, "clock of " + system, "set both by NTP", () -> {
-            if (offset.abs().compareTo(Clocks.SUSPECT) > 0) {
-                throw new Warning(offset.toMillis() + " ms from ours");
-            }
-            return offset.toMillis() + " ms from ours";
-        }));
+        clocks.offsets()
+                .forEach((system, offset) -> check(found, "clock of " + system, "set both by NTP", () -> {
+                    if (offset.abs().compareTo(Clocks.SUSPECT) > 0) {
+                        throw new Warning(offset.toMillis() + " ms from ours");
+                    }
+                    return offset.toMillis() + " ms from ours";
+                }));
         return found;
     }
 
     private void topics(List<Finding> found) {
-        check(found, "topics", "see KAFKA_BROKERS and KAFKA_CLIENT_*; missing topics are made at the next start", () -> {
-            try (Admin admin = Admin.create(kafka.properties())) {
-                Set<String> there = admin.listTopics().names().get(15, TimeUnit.SECONDS);
-                List<String> missing = new ArrayList<>();
-                for (Schema schema : schemas.all()) {
-                    for (String topic : List.of(Topics.observed(schema.entity()), Topics.changed(schema.entity()))) {
-                        for (String name : List.of(topic, Topics.deadLetters(topic))) {
-                            if (!there.contains(name)) {
-                                missing.add(name);
+        check(
+                found,
+                "topics",
+                "see KAFKA_BROKERS and KAFKA_CLIENT_*; missing topics are made at the next start",
+                () -> {
+                    try (Admin admin = Admin.create(kafka.properties())) {
+                        Set<String> there = admin.listTopics().names().get(15, TimeUnit.SECONDS);
+                        List<String> missing = new ArrayList<>();
+                        for (Schema schema : schemas.all()) {
+                            for (String topic :
+                                    List.of(Topics.observed(schema.entity()), Topics.changed(schema.entity()))) {
+                                for (String name : List.of(topic, Topics.deadLetters(topic))) {
+                                    if (!there.contains(name)) {
+                                        missing.add(name);
+                                    }
+                                }
                             }
                         }
+                        if (!missing.isEmpty()) {
+                            throw new IllegalStateException("missing: " + missing);
+                        }
+                        return "all there";
                     }
-                }
-                if (!missing.isEmpty()) {
-                    throw new IllegalStateException("missing: " + missing);
-                }
-                return "all there";
-            }
-        });
+                });
     }
 
     private void table(List<Finding> found, String system, Schema schema) {

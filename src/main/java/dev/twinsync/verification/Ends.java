@@ -2,7 +2,7 @@ package dev.twinsync.verification;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.twinsync.capture.Capture;
-import dev.twinsync.delivery.CallFailed;
+import dev.twinsync.flow.CallFailed;
 import dev.twinsync.merge.Observation;
 import dev.twinsync.merge.Ticks;
 import dev.twinsync.record.Schema;

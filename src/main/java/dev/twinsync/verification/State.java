@@ -56,8 +56,16 @@ class State implements HealthIndicator {
             gauge(registry, entity, "divergent", "differences that stand since the last whole run");
             gauge(registry, entity, "divergent_oldest_seconds", "since the oldest of them was found");
             gauge(registry, entity, "under_way", "bases to which something is due: no differences");
-            gauge(registry, entity, "converged_p99_hour_seconds", "within which 99 of 100 changes of the last hour arrived");
-            gauge(registry, entity, "converged_p99_day_seconds", "within which 99 of 100 changes of the last day arrived");
+            gauge(
+                    registry,
+                    entity,
+                    "converged_p99_hour_seconds",
+                    "within which 99 of 100 changes of the last hour arrived");
+            gauge(
+                    registry,
+                    entity,
+                    "converged_p99_day_seconds",
+                    "within which 99 of 100 changes of the last day arrived");
         }
     }
 
@@ -102,7 +110,9 @@ class State implements HealthIndicator {
                         long verified = Math.max(0, row.getLong("compared") - row.getLong("unverified"));
                         now.put("verified_share", records == 0 ? 1.0 : Math.min(1.0, (double) verified / records));
                         Instant ended = row.getTimestamp("ended_at").toInstant();
-                        now.put("verified_age_seconds", Duration.between(ended, Instant.now()).toSeconds());
+                        now.put(
+                                "verified_age_seconds",
+                                Duration.between(ended, Instant.now()).toSeconds());
                     } else {
                         now.put("verified_share", 0.0);
                     }
