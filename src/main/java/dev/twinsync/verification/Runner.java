@@ -40,6 +40,7 @@ class Runner {
     private static final Logger LOG = LoggerFactory.getLogger(Runner.class);
     private static final Duration TURN = Duration.ofSeconds(20);
     private static final int SET = 500;
+    private static final int READS = 100;
     private static final int GOLDEN_PAGE = 5000;
     private static final Instant END = Instant.parse("9999-01-01T00:00:00Z");
 
@@ -168,6 +169,15 @@ class Runner {
             run.state = "confirming";
             return;
         }
+        boolean sweep = run.origin.equals("sweep");
+        if (sweep) {
+            lately(run, schema);
+            Instant turn = Instant.parse(run.progress.path("step_at").asText(Instant.EPOCH.toString()));
+            if (Instant.now().isBefore(turn)) {
+                run.nextAt = soon(turn);
+                return;
+            }
+        }
         if (system.equals("golden")) {
             golden(run, schema);
         } else if (run.ids != null) {
@@ -177,20 +187,46 @@ class Runner {
         } else {
             api(run, schema, system);
         }
-        if (run.origin.equals("sweep") && run.state.equals("running")) {
-            gently(run, schema);
+        if (sweep && run.state.equals("running")) {
+            // what is left of the sweep is spread over what is left of its days
+            Instant end = run.startedAt.plusMillis((long) (settings.sweepDays() * 86_400_000));
+            Duration left = Duration.between(Instant.now(), end);
+            Instant turn = Instant.now().plus(left.isNegative() ? Duration.ZERO : left.dividedBy(steps(run, schema)));
+            run.progress.put("step_at", turn.toString());
+            run.nextAt = soon(turn);
         }
     }
 
-    /** A sweep spreads its steps over its days, and looks at what was changed lately in between. */
-    private void gently(Run run, Schema schema) {
-        long steps = Math.max(1, run.records * 3 / settings.appPage());
-        long pause = (long) (settings.sweepDays() * 86_400_000 / steps);
-        run.nextAt = Instant.now().plusMillis(Math.min(60_000, pause));
+    private static Instant soon(Instant turn) {
+        Instant minute = Instant.now().plusSeconds(60);
+        return turn.isBefore(minute) ? turn : minute;
+    }
+
+    /** How many steps are left, roughly: pages of rows, of a listing and of golden records, buckets, sets of reads. */
+    private long steps(Run run, Schema schema) {
+        String at = run.progress.path("system").asText();
+        long steps = 1 + run.records / GOLDEN_PAGE;
+        int from =
+                at.equals("golden") ? schema.systems().size() : schema.systems().indexOf(at);
+        for (String system : schema.systems().subList(from, schema.systems().size())) {
+            boolean now = system.equals(at);
+            long records =
+                    Math.max(0, run.records - (now ? run.progress.path("listed").asLong() : 0));
+            boolean single = now && run.progress.path("mode").asText().equals("single");
+            int page = ends.isTable(system, schema) ? settings.appPage() : single ? READS : settings.miniPage();
+            steps += 2 + records / page + (now ? run.progress.path("buckets").size() : 0);
+        }
+        return steps;
+    }
+
+    /** A sweep looks, every minute, at what was changed lately, and again at what differed. */
+    private void lately(Run run, Schema schema) {
+        Duration quiet = quiet(run.entity);
+        again(run, schema, quiet);
         Instant since = run.progress.has("lately")
                 ? Instant.parse(run.progress.path("lately").asText())
                 : Instant.now().minusSeconds(60);
-        Instant until = Instant.now().minus(quiet(run.entity));
+        Instant until = Instant.now().minus(quiet);
         if (until.isAfter(since)) {
             List<String> lately = runs.jdbc()
                     .queryForList(
@@ -424,13 +460,13 @@ class Runner {
 
     private void single(Run run, Schema schema, String system) {
         String after = run.progress.path("after").asText();
-        List<String> ids = runs.ids(run.entity, system, after, 100);
+        List<String> ids = runs.ids(run.entity, system, after, READS);
         if (!ids.isEmpty()) {
             examine(run, schema, system, ids, null);
             listed(run, ids.size());
             run.progress.put("after", ids.get(ids.size() - 1));
         }
-        if (ids.size() < 100) {
+        if (ids.size() < READS) {
             next(run, schema, system);
         }
     }
@@ -594,6 +630,19 @@ class Runner {
     private void confirm(Run run, Schema schema) {
         Duration quiet = quiet(run.entity);
         run.told.put("quiet_ms", quiet.toMillis());
+        if (again(run, schema, quiet)) {
+            return;
+        }
+        Instant earliest = runs.earliest(run, List.of("candidate"));
+        if (earliest != null) {
+            run.nextAt = earliest.plus(quiet).plusMillis(50);
+            return;
+        }
+        confirmed(run);
+    }
+
+    /** Looks again at what differed a quiet time ago. @return false where there is nothing of the kind */
+    private boolean again(Run run, Schema schema, Duration quiet) {
         Instant before = Instant.now().minus(quiet);
         for (String system : schema.systems()) {
             List<Runs.Difference> open = runs.differences(run, system, List.of("candidate"), before);
@@ -606,15 +655,10 @@ class Runner {
                         system,
                         open.stream().map(Runs.Difference::recordId).toList(),
                         known);
-                return;
+                return true;
             }
         }
-        Instant earliest = runs.earliest(run, List.of("candidate"));
-        if (earliest != null) {
-            run.nextAt = earliest.plus(quiet).plusMillis(50);
-            return;
-        }
-        confirmed(run);
+        return false;
     }
 
     private void confirmed(Run run) {

@@ -26,17 +26,22 @@ class State implements HealthIndicator {
     private static final String LAST = """
             select
               (select count(*) from golden where entity = e.entity) as records,
-              r.compared, r.unverified, r.records as asked, r.ended_at,
-              (select count(*) from verification_difference d where d.run = r.run
-                 and d.state in ('confirmed', 'planned', 'repairing', 'unverified')) as divergent,
-              (select count(*) from base b where b.entity = e.entity and b.due_since is not null) as under_way,
-              (select extract(epoch from clock_timestamp() - min(d.at)) from verification_difference d
-                 where d.run = r.run and d.state in ('confirmed', 'planned', 'repairing', 'unverified')) as oldest
+              r.compared, r.unverified, r.records as asked, r.compared_at,
+              d.divergent, d.oldest,
+              (select count(*) from base b where b.entity = e.entity and b.due_since is not null) as under_way
             from (select cast(? as text) as entity) as e
             left join lateral (
-              select * from verification_run r where r.entity = e.entity and r.ids is null
+              select r.*, coalesce(r.ended_at, r.next_at) as compared_at from verification_run r where r.entity = e.entity and r.ids is null
                 and r.state in ('done', 'waiting_for_approval', 'repairing')
-              order by r.run desc limit 1) as r on true""";
+              order by r.run desc limit 1) as r on true
+            -- what the last whole run left, and what the sweep that is under way has found since
+            cross join lateral (
+              select count(distinct (record_id, system)) as divergent,
+                extract(epoch from clock_timestamp() - min(at)) as oldest
+              from verification_difference where state in ('confirmed', 'planned', 'repairing', 'unverified')
+                and (run = r.run or at > coalesce(r.compared_at, '-infinity') and run in (
+                  select run from verification_run o where o.entity = e.entity and o.origin = 'sweep' and ended_at is null))
+            ) as d""";
 
     private final Schemas schemas;
     private final Runs runs;
@@ -53,7 +58,11 @@ class State implements HealthIndicator {
             gauge(registry, entity, "records", "golden records");
             gauge(registry, entity, "verified_share", "records compared by the last whole run, of all, 0 to 1");
             gauge(registry, entity, "verified_age_seconds", "since the last whole run ended");
-            gauge(registry, entity, "divergent", "differences that stand since the last whole run");
+            gauge(
+                    registry,
+                    entity,
+                    "divergent",
+                    "differences that stand since the last whole run, or that the sweep has found since");
             gauge(registry, entity, "divergent_oldest_seconds", "since the oldest of them was found");
             gauge(registry, entity, "under_way", "bases to which something is due: no differences");
             gauge(
@@ -106,10 +115,10 @@ class State implements HealthIndicator {
                     Map<String, Object> now = new LinkedHashMap<>();
                     long records = row.getLong("records");
                     now.put("records", records);
-                    if (row.getTimestamp("ended_at") != null) {
+                    if (row.getTimestamp("compared_at") != null) {
                         long verified = Math.max(0, row.getLong("compared") - row.getLong("unverified"));
                         now.put("verified_share", records == 0 ? 1.0 : Math.min(1.0, (double) verified / records));
-                        Instant ended = row.getTimestamp("ended_at").toInstant();
+                        Instant ended = row.getTimestamp("compared_at").toInstant();
                         now.put(
                                 "verified_age_seconds",
                                 Duration.between(ended, Instant.now()).toSeconds());
