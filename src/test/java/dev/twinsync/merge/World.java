@@ -58,6 +58,7 @@ class World {
         final boolean coarse;
         final boolean lossy;
         final Map<String, JsonNode> row = new HashMap<>();
+        private final Set<Long> had = new HashSet<>(Set.of(0L));
         long at;
 
         Sys(String name, long skew, boolean coarse, boolean lossy) {
@@ -81,6 +82,15 @@ class World {
         long stamp(long now) {
             long t = now + skew;
             return coarse ? t / 1_000_000 * 1_000_000 : t;
+        }
+
+        /** It may stay, or be set back, but no guard can tell a time that has come back from one that never left. */
+        void at(long time) {
+            while (time != at && had.contains(time)) {
+                time += coarse ? 1_000_000 : 1;
+            }
+            had.add(time);
+            at = time;
         }
     }
 
@@ -251,7 +261,7 @@ class World {
                 s.row.put(path, s.render(path, value));
             }
         });
-        s.at = Math.max(s.stamp(micros), s.at + (s.coarse ? 1_000_000 : 1));
+        s.at(Math.max(s.stamp(micros), s.at + (s.coarse ? 1_000_000 : 1)));
         writes++;
         dirty.add(s.name);
         flight.add(new Answer(s.name, w.values(), new HashMap<>(s.row), s.at, w.base(), w.version(), w.began()));
@@ -331,7 +341,7 @@ class World {
         stated.add(path + value);
         standing.put(s.name + path, value);
         s.row.put(path, value);
-        s.at = s.stamp(micros - (!pushes && random.nextInt(4) == 0 ? 1_500_000 : 0));
+        s.at(s.stamp(micros - (!pushes && random.nextInt(4) == 0 ? 1_500_000 : 0)));
         dirty.add(s.name);
         if (pushes && !s.coarse && random.nextInt(3) == 0) {
             // some backends also say at once what they changed
