@@ -13,12 +13,14 @@ select o.order_id as id,
          'paid_at', o.paid_at,
          'shipped_at', o.shipped_at,
          'delivered_at', o.delivered_at,
-         'items', (select jsonb_agg(jsonb_build_object('line_no', i.line_no, 'sku', i.sku, 'title', i.title,
-                                      'quantity', i.quantity, 'unit_price', i.unit_price) order by i.line_no)
-                   from order_items i where i.order_id = o.order_id),
+         'items', i.items,
          'deleted', o.deleted
        )::text as data,
-       md5(o::text || coalesce((select string_agg(i::text, '' order by i.line_no)
-                                from order_items i where i.order_id = o.order_id), '')) as digest
+       md5(o::text || coalesce(i.rows, '')) as digest
 from orders o
+cross join lateral (
+  select jsonb_agg(jsonb_build_object('line_no', i.line_no, 'sku', i.sku, 'title', i.title,
+           'quantity', i.quantity, 'unit_price', i.unit_price) order by i.line_no) as items,
+         string_agg(i::text, '' order by i.line_no) as rows
+  from order_items i where i.order_id = o.order_id) as i
 where o.order_id = any (:?ids)

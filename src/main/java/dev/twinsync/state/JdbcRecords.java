@@ -101,11 +101,16 @@ class JdbcRecords implements Records {
             where c.entity = ? and c.record_id = u.id and c.path = u.path and c.state = 'open'
               and c.field_version < u.version""";
 
+    /** A row that is being written is passed over: what is written tells its own digest, and nobody waits for us. */
     private static final String SAVE_DIGESTS = """
-            update base b set digest = u.digest
-            from (select * from unnest(?::text[], ?::text[], ?::text[], ?::text[]) as u (id, system, position, digest)
-                  order by id, system) as u
-            where b.entity = ? and b.id = u.id and b.system = u.system and b.position = u.position and b.digest is null""";
+            with shown as (
+              select b.entity, b.id, b.system, u.digest
+              from unnest(?::text[], ?::text[], ?::text[], ?::text[]) as u (id, system, position, digest)
+              join base b on b.entity = ? and b.id = u.id and b.system = u.system and b.position = u.position
+              where b.digest is null
+              for no key update of b skip locked)
+            update base b set digest = shown.digest from shown
+            where b.entity = shown.entity and b.id = shown.id and b.system = shown.system""";
 
     private static final String SAVE_CONFLICTS = """
             insert into conflict (entity, record_id, path, system, losing, winning, winner, rule, field_version)

@@ -311,10 +311,14 @@ class Runs {
         }
         jdbc.update(
                 """
-                update base b set digest = u.digest
-                from (select * from unnest(?::text[], ?::text[], ?::bigint[]) as u (id, digest, revision) order by id) as u
-                where b.entity = ? and b.system = ? and b.id = u.id and b.revision = u.revision
-                  and b.digest is distinct from u.digest""",
+                with shown as (
+                  select b.entity, b.id, b.system, u.digest
+                  from unnest(?::text[], ?::text[], ?::bigint[]) as u (id, digest, revision)
+                  join base b on b.entity = ? and b.system = ? and b.id = u.id and b.revision = u.revision
+                  where b.digest is distinct from u.digest
+                  for no key update of b skip locked)
+                update base b set digest = shown.digest from shown
+                where b.entity = shown.entity and b.id = shown.id and b.system = shown.system""",
                 known.stream().map(Observation::id).toArray(String[]::new),
                 known.stream().map(Observation::digest).toArray(String[]::new),
                 known.stream().map(look -> revisions.get(look.id())).toArray(Long[]::new),
