@@ -112,6 +112,7 @@ public final class MiniProgram implements AutoCloseable {
     private final Map<String, TreeMap<String, Item>> items = new HashMap<>();
     private final Map<String, Buckets> buckets = new HashMap<>();
     private final Deque<Long> looks = new ArrayDeque<>();
+    private long looksSince;
     private final Map<String, TreeMap<Long, String>> changes = new HashMap<>();
     private final Map<String, Answered> journal = new HashMap<>();
     private final Map<String, Integer> refusals = new ConcurrentHashMap<>();
@@ -280,24 +281,27 @@ public final class MiniProgram implements AutoCloseable {
         listings = has;
     }
 
-    /** Whether the times of reads, listings and digests are kept for {@link #mostLooksInASecond}; clears them. */
+    /** Whether the times of reads, listings and digests are kept for {@link #looksAhead}, from now on; /changes is none. */
     public synchronized void keepsLooks(boolean keeps) {
         keepsLooks = keeps;
         looks.clear();
+        looksSince = System.nanoTime();
     }
 
-    /** The most reads, listings and digests that came within any one second; /changes is not among them. */
-    public synchronized int mostLooksInASecond() {
-        Deque<Long> window = new ArrayDeque<>();
-        int most = 0;
+    public synchronized int looks() {
+        return looks.size();
+    }
+
+    /** How many reads, listings and digests came sooner than a rate allows, counted from when they were kept. */
+    public synchronized int looksAhead(double perSecond) {
+        int ahead = 0;
+        int n = 0;
         for (long look : looks) {
-            window.add(look);
-            while (look - window.peek() >= 1_000_000_000L) {
-                window.poll();
+            if (look - looksSince < n++ * 1e9 / perSecond) {
+                ahead++;
             }
-            most = Math.max(most, window.size());
         }
-        return most;
+        return ahead;
     }
 
     public void apiKey(String key) {
