@@ -28,7 +28,7 @@ class State implements HealthIndicator {
               (select count(*) from golden where entity = e.entity) as records,
               r.compared, r.unverified, r.records as asked, r.compared_at,
               d.divergent, d.oldest,
-              (select count(*) from base b where b.entity = e.entity and b.due_since is not null) as under_way
+              (select count(*) from due where entity = e.entity) as under_way
             from (select cast(? as text) as entity) as e
             left join lateral (
               select r.*, coalesce(r.ended_at, r.next_at) as compared_at from verification_run r where r.entity = e.entity and r.ids is null

@@ -71,9 +71,9 @@ final class Shop {
             select 'order', id, 1, (select jsonb_object_agg(key, jsonb_build_object('v', value, 'n', 1, 's', 'app',
               't', '2020-01-01T00:00:00.000000Z')) from jsonb_each(held)), '2020-01-01Z' from known;
             insert into sync.base (entity, id, system, known, present, held, position, tick_began, tick_ended, seen,
-              due_version, observed_at)
+              observed_at)
             select 'order', id, system, true, true, held, '2020-01-01T00:00:00.000000Z', nextval('sync.tick'),
-              nextval('sync.tick'), 1, 1, '2020-01-01Z' from known, unnest(array['app', 'mini']) system""";
+              nextval('sync.tick'), 1, '2020-01-01Z' from known, unnest(array['app', 'mini']) system""";
 
     /**
      * Orders with two items each, the last ones deleted, that have been at both ends and in Twinsync's memory for long:
@@ -100,8 +100,8 @@ final class Shop {
         await().atMost(Duration.ofMinutes(5))
                 .pollInterval(Duration.ofMillis(200))
                 .untilAsserted(() -> assertThat(app.queryForObject("""
-                        select count(*) from sync.base where entity = 'order' and id like ?
-                          and (due_since is not null or doubt)""", Long.class, prefix + "%"))
+                        select (select count(*) from sync.due where entity = 'order' and id like ?)
+                          + (select count(*) from sync.base where entity = 'order' and id like ? and doubt)""", Long.class, prefix + "%", prefix + "%"))
                         .isZero());
     }
 
@@ -111,7 +111,7 @@ final class Shop {
             for (String table : List.of("order_items", "orders")) {
                 app.update("delete from " + table + " where order_id like ?", prefix + "%");
             }
-            for (String table : List.of("base", "golden", "history")) {
+            for (String table : List.of("due", "base", "golden", "history")) {
                 app.update("delete from sync." + table + " where id like ?", prefix + "%");
             }
         });
