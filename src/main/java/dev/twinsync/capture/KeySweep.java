@@ -19,6 +19,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.LockSupport;
 import org.apache.camel.ProducerTemplate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -40,6 +41,8 @@ class KeySweep {
     /** The order of the flow {@code list-*}. */
     private static final Comparator<String> BY_BYTES =
             (a, b) -> Arrays.compareUnsigned(a.getBytes(StandardCharsets.UTF_8), b.getBytes(StandardCharsets.UTF_8));
+
+    private static final Duration SWEEP_ENDS = Duration.ofSeconds(20);
 
     /** A deletion that was told and is not merged yet is no further one; after so long it is told again. */
     private static final Duration TOLD = Duration.ofMinutes(10);
@@ -137,7 +140,14 @@ class KeySweep {
 
     void release(String system, Schema schema) {
         String name = "sweep-" + system + '-' + schema.plural();
-        cursors.turn(name, cursor -> cursor.move(state(cursor.value()).put("released", true)));
+        Instant until = Instant.now().plus(SWEEP_ENDS);
+        // a sweep under way has the cursor
+        while (!cursors.turn(name, cursor -> cursor.move(state(cursor.value()).put("released", true)))) {
+            if (Instant.now().isAfter(until)) {
+                throw new IllegalStateException(name + " is under way: release it again when it has ended");
+            }
+            LockSupport.parkNanos(Duration.ofMillis(20).toNanos());
+        }
     }
 
     private static ObjectNode state(JsonNode value) {
