@@ -30,6 +30,7 @@ create table base (
   waiting_for text[],                -- required fields that are not there yet
   refused     bigint,                -- the golden version that this system refused for good: a letter is open
   key_number  int         not null default 0, -- how many keys the version under delivery has used: entity/id/version.n
+  key_guard   text,                  -- the position that the last of them was sent with, null for none
   observed_at timestamptz,
   primary key (entity, id, system)
 ) with (fillfactor = 60); -- a change writes a base a few times: what no index holds is written in place

@@ -34,6 +34,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
@@ -312,7 +313,9 @@ public class Delivery {
     /** The same body and guard go out under the same key; anything else of that version takes the next. */
     private static int keyNumber(Base base, Records.Delivery delivery, Map<String, JsonNode> values) {
         int used = delivery == null ? 0 : delivery.keyNumber();
-        boolean same = used > 0 && base.intents().keySet().equals(values.keySet());
+        boolean same = used > 0
+                && Objects.equals(delivery.keyGuard(), base.position())
+                && base.intents().keySet().equals(values.keySet());
         for (Map.Entry<String, JsonNode> value : values.entrySet()) {
             List<JsonNode> sent = base.intents().getOrDefault(value.getKey(), List.of());
             same &= sent.size() == 1 && Due.same(sent.get(0), value.getValue());

@@ -52,10 +52,10 @@ class JdbcRecords implements Records {
 
     private static final String SAVE_BASES = """
             insert into base as b (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
-              doubt_at, detail, seen, revision, waiting_for, refused, key_number, observed_at, digest)
+              doubt_at, detail, seen, revision, waiting_for, refused, key_number, key_guard, observed_at, digest)
             select ?, u.id, u.system, u.known, u.present, coalesce(u.held, 'null')::jsonb, u.position, u.tick_began, u.tick_ended, u.doubt,
               u.doubt_at, u.detail::jsonb, u.seen, u.revision,
-              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.observed_at, u.digest
+              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.position, u.observed_at, u.digest
             from unnest(?::text[], ?::text[], ?::boolean[], ?::boolean[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
               ?::boolean[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::int[],
               ?::timestamptz[], ?::text[])
@@ -67,7 +67,10 @@ class JdbcRecords implements Records {
               held = case when jsonb_typeof(excluded.held) = 'null' then b.held else excluded.held end,
               tick_began = excluded.tick_began, tick_ended = excluded.tick_ended, doubt = excluded.doubt,
               doubt_at = excluded.doubt_at, detail = excluded.detail, seen = excluded.seen, revision = excluded.revision,
-              waiting_for = excluded.waiting_for, refused = excluded.refused, key_number = excluded.key_number,
+              waiting_for = excluded.waiting_for, refused = excluded.refused,
+              -- a number is taken with the intent, whose position is the guard of what is sent
+              key_guard = case when b.key_number = excluded.key_number then b.key_guard else excluded.position end,
+              key_number = excluded.key_number,
               observed_at = coalesce(excluded.observed_at, b.observed_at),
               -- what was held then is told by the digest as long as nothing else is known to be held
               digest = case when b.tick_began = excluded.tick_began and b.tick_ended = excluded.tick_ended
@@ -674,6 +677,7 @@ class JdbcRecords implements Records {
                 waiting == null ? List.of() : Arrays.asList((String[]) waiting.getArray()),
                 none ? null : refused,
                 row.getInt("key_number"),
+                row.getString("key_guard"),
                 observed == null ? null : observed.toInstant());
     }
 }

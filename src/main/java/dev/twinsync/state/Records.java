@@ -24,8 +24,15 @@ public interface Records {
      * @param dueSince null when nothing is due
      * @param refused golden version refused for good by the system (an open letter), or null
      * @param keyNumber how many idempotency keys the golden version has used so far
+     * @param keyGuard the position that the last of them was sent with as its guard, or null for none
      */
-    record Delivery(Instant dueSince, List<String> waitingFor, Long refused, int keyNumber, Instant observedAt) {}
+    record Delivery(
+            Instant dueSince,
+            List<String> waitingFor,
+            Long refused,
+            int keyNumber,
+            String keyGuard,
+            Instant observedAt) {}
 
     /** Next value of the clock that all instances share. */
     long tick();

@@ -112,8 +112,14 @@ class VerificationTest {
                 });
             }
             told = shop.ended(repair, "done");
-            assertThat(told.path("repaired").asLong()).isEqualTo(planted.size());
+            // where an edit came first the record was read for it, and there was nothing left to mend
+            assertThat(told.path("repaired").asLong()).isBetween(planted.size() / 2L, (long) planted.size());
             assertThat(told.path("unverified").asLong()).isZero();
+            assertThat(shop.app.queryForList(
+                            "select state from sync.verification_difference where run = ? and state not in ('repaired', 'superseded')",
+                            String.class,
+                            repair))
+                    .isEmpty();
         } finally {
             stop.set(true);
             edits.join();
