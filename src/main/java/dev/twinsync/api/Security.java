@@ -69,6 +69,8 @@ class Security {
                                 "/*/*/timeline",
                                 "/alerts.yaml")
                         .hasAnyRole(READS)
+                        .requestMatchers(HttpMethod.GET, "/capture/*", "/backfills/**")
+                        .hasAnyRole(READS)
                         .requestMatchers(HttpMethod.GET, "/*/*")
                         .hasAnyRole("BACKEND", "OPS", "VIEWER", "OPERATOR", "ADMIN")
                         .requestMatchers(

@@ -122,11 +122,38 @@ public class Capture {
         return readings(system, schemas.of(entity), List.of(id)).get(0);
     }
 
-    /** Why a poll or sweep does not get through, by the name of its flow; empty where all is well. */
+    /** Why a poll, log, feed or sweep does not get through, by the name of its flow; empty where all is well. */
     public Map<String, String> troubles() {
         Map<String, String> messages = new HashMap<>();
         troubles.forEach((name, t) -> messages.put(name, t.message() + " (since " + t.since() + ")"));
         return messages;
+    }
+
+    /** A log or a feed does not get through; it tries again by itself. */
+    void fails(String flow, Throwable failure) {
+        Throwable cause = root(failure);
+        String told = cause.getClass().getSimpleName() + ": " + cause.getMessage();
+        Trouble former = troubles.get(flow);
+        if (former == null) {
+            LOG.warn("{} does not get through and tries again: {}", flow, told);
+        }
+        Instant since = former == null ? Instant.now() : former.since();
+        troubles.put(flow, new Trouble(told, since, former == null ? 1 : former.turns() + 1, Instant.now()));
+    }
+
+    /** A log or a feed gets through, or was stopped. */
+    void passes(String flow) {
+        if (troubles.remove(flow) != null) {
+            LOG.info("{} gets through again", flow);
+        }
+    }
+
+    private static Throwable root(Throwable failure) {
+        Throwable cause = failure;
+        while (cause.getCause() != null && cause.getCause() != cause) {
+            cause = cause.getCause();
+        }
+        return cause;
     }
 
     /** When each poll last got through. */
@@ -159,10 +186,7 @@ public class Capture {
             int failed = trouble == null ? 1 : trouble.turns() + 1;
             long pause = Math.min(LONGEST_PAUSE.toMillis(), 500L << Math.min(failed, 7));
             pause = pause / 2 + ThreadLocalRandom.current().nextLong(pause / 2 + 1);
-            Throwable cause = e;
-            while (cause.getCause() != null && cause.getCause() != cause) {
-                cause = cause.getCause();
-            }
+            Throwable cause = root(e);
             if (trouble == null) {
                 LOG.warn("{} does not get through and tries again: {}", name, cause.toString());
             }

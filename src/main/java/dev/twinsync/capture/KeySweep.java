@@ -52,6 +52,9 @@ class KeySweep {
     private final ProducerTemplate template;
     private final JdbcTemplate jdbc;
 
+    /** How many records each system was known to hold at the last sweep. */
+    private final Map<String, Long> counts = new ConcurrentHashMap<>();
+
     KeySweep(Cursors cursors, ProducerTemplate template, JdbcTemplate jdbc) {
         this.cursors = cursors;
         this.template = template;
@@ -79,6 +82,7 @@ class KeySweep {
                 }
                 after = until;
             }
+            counts.put(name, known);
             Map<String, Instant> already = told.computeIfAbsent(name, n -> new HashMap<>());
             Instant since = Instant.now().minus(TOLD);
             already.keySet().retainAll(gone);
@@ -127,6 +131,45 @@ class KeySweep {
         if (!gone.isEmpty() || held || released) {
             cursor.move(state);
         }
+    }
+
+    /**
+     * Whether deletions that a log or a feed told are let through; they count as those of a sweep do. What is not let
+     * through is left to the next sweep, which finds it and holds it back.
+     */
+    boolean lets(String system, Schema schema, Collection<String> gone) {
+        List<String> held = jdbc.query(
+                "select id from base where entity = ? and system = ? and present and id = any (?)",
+                statement -> {
+                    statement.setString(1, schema.entity());
+                    statement.setString(2, system);
+                    statement.setArray(3, statement.getConnection().createArrayOf("text", gone.toArray()));
+                },
+                (row, n) -> row.getString(1));
+        if (held.isEmpty()) {
+            return true;
+        }
+        String name = "sweep-" + system + '-' + schema.plural();
+        long known = counts.computeIfAbsent(
+                name,
+                n -> jdbc.queryForObject(
+                        "select count(*) from base where entity = ? and system = ? and present",
+                        Long.class,
+                        schema.entity(),
+                        system));
+        boolean[] let = {false};
+        cursors.turn(name, cursor -> {
+            ObjectNode state = state(cursor.value());
+            let[0] = !state.has("braked") && held.size() + recent(state) <= Math.max(20, known / 1000);
+            if (let[0]) {
+                ObjectNode entry = Json.MAPPER.createObjectNode();
+                entry.put("at", Instant.now().toString());
+                entry.put("n", held.size());
+                state.withArray("/deleted").add(entry);
+                cursor.move(state);
+            }
+        });
+        return let[0];
     }
 
     Optional<String> brake(String system, Schema schema) {

@@ -102,7 +102,8 @@ class Flows implements CamelContextConfiguration {
                 .toList();
         if (!still.isEmpty()) {
             LOG.warn("{} stay as somebody has put them", still);
-            context.setAutoStartupExcludePattern(String.join(",", still));
+            String others = context.getAutoStartupExcludePattern();
+            context.setAutoStartupExcludePattern((others == null ? "" : others + ',') + String.join(",", still));
         }
     }
 

@@ -91,6 +91,8 @@ public class Delivery {
     private final Map<String, Instant> busy = new ConcurrentHashMap<>();
     private final Map<String, Records.DueKey> swept = new ConcurrentHashMap<>();
 
+    private final long firstKey;
+
     Delivery(
             Schemas schemas,
             Records records,
@@ -103,7 +105,9 @@ public class Delivery {
             TableTarget table,
             @org.springframework.context.annotation.Lazy FailurePolicy policy,
             @Value("${twinsync.delivery.sweep-after}") Duration sweepAfter,
-            @Value("${twinsync.mini.parallel}") int parallel) {
+            @Value("${twinsync.mini.parallel}") int parallel,
+            @Value("${twinsync.delivery.first-key}") long firstKey) {
+        this.firstKey = firstKey;
         this.schemas = schemas;
         this.records = records;
         this.capture = capture;
@@ -323,7 +327,8 @@ public class Delivery {
         return same ? used : used + 1;
     }
 
-    private static String key(Schema schema, Golden golden, int number) {
+    private String key(Schema schema, Golden golden, int used) {
+        long number = firstKey + used - 1;
         String id = URLEncoder.encode(golden.id(), StandardCharsets.UTF_8).replace("+", "%20");
         return schema.entity() + '/' + id + '/' + golden.version() + (number > 1 ? "." + number : "");
     }

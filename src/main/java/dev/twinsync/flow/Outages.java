@@ -128,6 +128,10 @@ public class Outages {
         held.add(flow);
     }
 
+    public boolean holds(String flow) {
+        return held.contains(flow);
+    }
+
     public void release(String flow) {
         held.remove(flow);
     }

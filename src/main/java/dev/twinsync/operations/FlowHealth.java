@@ -1,6 +1,7 @@
 package dev.twinsync.operations;
 
 import dev.twinsync.capture.Capture;
+import dev.twinsync.capture.CaptureSchemes;
 import dev.twinsync.flow.Outages;
 import dev.twinsync.record.Masking;
 import java.time.Duration;
@@ -35,11 +36,13 @@ class FlowHealth implements CompositeHealthContributor {
     private final CamelContext camel;
     private final Outages outages;
     private final Capture capture;
+    private final CaptureSchemes schemes;
 
-    FlowHealth(CamelContext camel, Outages outages, Capture capture) {
+    FlowHealth(CamelContext camel, Outages outages, Capture capture, CaptureSchemes schemes) {
         this.camel = camel;
         this.outages = outages;
         this.capture = capture;
+        this.schemes = schemes;
     }
 
     @Override
@@ -80,7 +83,7 @@ class FlowHealth implements CompositeHealthContributor {
         }
         ServiceStatus status = camel.getRouteController().getRouteStatus(id);
         if (status == null || !status.isStarted()) {
-            boolean meant = Boolean.FALSE.equals(route.isAutoStartup());
+            boolean meant = Boolean.FALSE.equals(route.isAutoStartup()) || !schemes.meant(id);
             return (meant ? Health.up() : Health.down())
                     .withDetail("cause", meant ? "it is not meant to run" : "it is " + status)
                     .build();

@@ -87,6 +87,27 @@ public final class Postgres implements AutoCloseable {
         execute("postgres", "create database " + name);
     }
 
+    /** A further database with the reference app's tables, for a service of its own. */
+    public void createApp(String database) throws SQLException, IOException {
+        execute("postgres", "create database " + database);
+        try (var schema = Postgres.class.getResourceAsStream("/devservices/app-db.sql")) {
+            execute(database, new String(schema.readAllBytes(), StandardCharsets.UTF_8));
+        }
+    }
+
+    /** Drops a database, whoever is connected to it, and the replication slots in it. */
+    public void dropApp(String database) throws SQLException {
+        execute(
+                "postgres",
+                "select pg_terminate_backend(active_pid) from pg_replication_slots where database = '" + database
+                        + "' and active_pid is not null");
+        execute(
+                database,
+                "do $$ begin perform pg_drop_replication_slot(slot_name) from pg_replication_slots "
+                        + "where database = current_database(); end $$");
+        execute("postgres", "drop database " + database + " with (force)");
+    }
+
     /** Runs statements in the database app. */
     public void execute(String sql) throws SQLException {
         execute("app", sql);
@@ -104,7 +125,7 @@ public final class Postgres implements AutoCloseable {
         return connect("app");
     }
 
-    private Connection connect(String database) throws SQLException {
+    public Connection connect(String database) throws SQLException {
         return DriverManager.getConnection(url(database), "postgres", "postgres");
     }
 
