@@ -6,6 +6,7 @@ import dev.twinsync.capture.Capture;
 import dev.twinsync.capture.Gaps;
 import dev.twinsync.merge.Observation;
 import dev.twinsync.record.Json;
+import dev.twinsync.record.Masking;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import dev.twinsync.state.Observations;
@@ -292,7 +293,7 @@ public class Backfills implements Gaps {
                 cause = cause.getCause();
             }
             listed.clear();
-            waits(run, cause.getClass().getSimpleName() + ": " + cause.getMessage());
+            waits(run, cause.getClass().getSimpleName() + ": " + Masking.inText(cause.getMessage()));
             return false;
         }
     }

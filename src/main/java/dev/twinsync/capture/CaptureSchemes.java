@@ -21,6 +21,8 @@ import org.apache.camel.model.ModelCamelContext;
 import org.apache.camel.model.RouteDefinition;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.boot.context.event.ApplicationReadyEvent;
+import org.springframework.context.event.EventListener;
 import org.springframework.core.env.Environment;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.scheduling.annotation.Scheduled;
@@ -48,6 +50,7 @@ public class CaptureSchemes {
     private final LogSlot slots;
     private final KafkaClients kafka;
     private final Outages outages;
+    private final Set<String> hindered = new TreeSet<>();
     private volatile Map<String, String> wanted = Map.of();
 
     CaptureSchemes(
@@ -210,9 +213,10 @@ public class CaptureSchemes {
                 : camel.getEndpoint(flow.getInput().getEndpointUri());
     }
 
-    /** Brings this instance's flows to what is meant; every second, and so also once after the start. */
+    /** Brings this instance's flows to what is meant: when the service has started, and every second. */
+    @EventListener(ApplicationReadyEvent.class)
     @Scheduled(fixedDelay = 1000)
-    void follow() {
+    synchronized void follow() {
         if (!camel.getStatus().isStarted()) {
             return;
         }
@@ -230,8 +234,9 @@ public class CaptureSchemes {
                 now.put(system, scheme.scheme());
                 wanted = Map.copyOf(merged(now));
                 follow(system, scheme);
+                hindered.remove(system);
             } catch (Exception e) {
-                if (camel.getStatus().isStarted()) {
+                if (camel.getStatus().isStarted() && hindered.add(system)) {
                     LOG.warn("capture of {} can't be switched, and is tried again: {}", system, e.toString());
                 }
             }
@@ -251,7 +256,7 @@ public class CaptureSchemes {
         }
         for (RouteDefinition flow : meant) {
             boolean still = status(flow).isStarted() || status(flow).isSuspended();
-            if (!still && !outages.holds(flow.getRouteId())) {
+            if (!still && !keptStill(flow)) {
                 camel.getRouteController().startRoute(flow.getRouteId());
             }
         }
@@ -282,12 +287,17 @@ public class CaptureSchemes {
 
     /** A log runs when some instance reads it; any other flow when it is started here. */
     private boolean runs(RouteDefinition flow) {
-        if (outages.holds(flow.getRouteId())) {
-            return true; // a person keeps it still
+        if (keptStill(flow)) {
+            return true;
         }
         return endpoint(flow) instanceof TableLogEndpoint
                 ? logs.streams(flow.getRouteId())
                 : status(flow).isStarted();
+    }
+
+    /** By a person, or by its own file. */
+    private boolean keptStill(RouteDefinition flow) {
+        return outages.holds(flow.getRouteId()) || "false".equals(flow.getAutoStartup());
     }
 
     /** What a feed told before anyone listened is not known: all keys are read once when it begins. */

@@ -7,9 +7,9 @@ import java.util.Map;
  * The tables whose changes concern an entity, and the column of each that holds the entity's key: {@code
  * public.orders.order_id, public.order_items.order_id}. The first is the entity's own table.
  */
-record KeyColumns(String text, Map<String, String> columns) {
+public record KeyColumns(String text, Map<String, String> columns) {
 
-    static KeyColumns of(String text) {
+    public static KeyColumns of(String text) {
         Map<String, String> columns = new LinkedHashMap<>();
         for (String part : text.strip().split("\\s*,\\s*")) {
             int dot = part.lastIndexOf('.');
@@ -23,7 +23,7 @@ record KeyColumns(String text, Map<String, String> columns) {
     }
 
     /** The column of a table that a message names with or without its schema, or null where it concerns nobody here. */
-    String column(String schema, String table) {
+    public String column(String schema, String table) {
         if (schema != null) {
             return columns.get(schema + '.' + table);
         }

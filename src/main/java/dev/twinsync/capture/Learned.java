@@ -9,7 +9,7 @@ import java.util.List;
  * @param ids keys, in the order of their first change
  * @param missed why changes may have been missed, so that all keys must be read; null for nothing missed
  */
-record Learned(Collection<String> ids, String missed) {
+public record Learned(Collection<String> ids, String missed) {
 
     static Learned missed(String reason) {
         return new Learned(List.of(), reason);

@@ -1,7 +1,8 @@
-package dev.twinsync.capture;
+package dev.twinsync.feed;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.NullNode;
+import dev.twinsync.capture.KeyColumns;
 import dev.twinsync.record.Json;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;

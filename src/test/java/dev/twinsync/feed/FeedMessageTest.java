@@ -1,8 +1,9 @@
-package dev.twinsync.capture;
+package dev.twinsync.feed;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.twinsync.capture.KeyColumns;
 import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashSet;
 import java.util.Set;

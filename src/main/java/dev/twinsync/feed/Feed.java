@@ -1,5 +1,8 @@
-package dev.twinsync.capture;
+package dev.twinsync.feed;
 
+import dev.twinsync.capture.KeyColumns;
+import dev.twinsync.capture.Learned;
+import dev.twinsync.capture.LearnedKeys;
 import dev.twinsync.deadletter.DeadLetters;
 import dev.twinsync.deadletter.Letter;
 import dev.twinsync.flow.Commits;
