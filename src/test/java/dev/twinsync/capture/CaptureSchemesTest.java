@@ -265,6 +265,7 @@ class CaptureSchemesTest {
     @Test
     @Order(6)
     void aSwitchIsKeptOverARestartAndBeatsTheEnvironmentUntilItIsForgotten() throws Exception {
+        app.update("insert into sync.flow_stop (flow, state, who, reason) values ('poll-app-users', 'stopped', 'op', 'moved')");
         world.stop(service);
         service = world.start(Map.of("CAPTURE_APP", "poll"));
         soon(() -> assertThat(running(service)).contains("feed-app-orders", "feed-app-users"));
@@ -272,6 +273,10 @@ class CaptureSchemesTest {
         assertThat(told.path("decided_by").asText()).isEqualTo("switch");
         assertThat(told.path("environment").asText()).isEqualTo("poll");
         call(service, "ops-key", "DELETE", "/capture/app", null);
+        // what a person has stopped stays so until a person starts it
+        soon(() -> assertThat(running(service))
+                .containsExactly("poll-app-orders", "sweep-app-orders", "sweep-app-users"));
+        app.update("delete from sync.flow_stop");
         soon(() -> assertThat(running(service))
                 .containsExactly("poll-app-orders", "poll-app-users", "sweep-app-orders", "sweep-app-users"));
         user("insert into users (user_id, nickname) values (:id, '回')", "f-back");

@@ -12,6 +12,7 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.MethodOrderer;
 import org.junit.jupiter.api.Order;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestMethodOrder;
 import org.springframework.context.ConfigurableApplicationContext;
@@ -204,6 +205,7 @@ class LogCaptureTest {
     }
 
     @Test
+    @Tag("proof") // a gap as in aDroppedSlotIsAGapAndAllKeysAreRead, found in another way
     @Order(11)
     void aLogThatTheServerRemovedIsAGapAndAllKeysAreRead() {
         world.stop(service);
@@ -229,6 +231,7 @@ class LogCaptureTest {
     }
 
     @Test
+    @Tag("proof") // a gap as in aDroppedSlotIsAGapAndAllKeysAreRead, found in another way
     @Order(12)
     void aSlotThatSomeoneMovedOnIsAGap() {
         world.stop(service);
@@ -240,6 +243,7 @@ class LogCaptureTest {
     }
 
     @Test
+    @Tag("proof") // a gap as in aDroppedSlotIsAGapAndAllKeysAreRead, found in another way
     @Order(13)
     void aPublicationThatWasDroppedIsMadeAgainAndAllKeysAreRead() {
         app.execute("drop publication " + SLOT);
@@ -266,6 +270,7 @@ class LogCaptureTest {
     }
 
     @Test
+    @Tag("proof") // a gap as in aDroppedSlotIsAGapAndAllKeysAreRead, found in another way
     @Order(15)
     void aTruncatedTableIsHeldBack() {
         app.update("insert into users (user_id) select 'cut' || n from generate_series(1, 60) n");

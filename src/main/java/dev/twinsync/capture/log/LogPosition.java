@@ -10,6 +10,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.LongConsumer;
 import org.apache.kafka.connect.runtime.WorkerConfig;
 import org.apache.kafka.connect.storage.OffsetBackingStore;
@@ -29,9 +30,10 @@ public final class LogPosition implements OffsetBackingStore {
 
     private static final Map<String, Open> OPEN = new ConcurrentHashMap<>();
 
-    private record Open(long from, LongConsumer moved) {}
+    /** @param last the offset that was set last; the engine reads it back and tells the server that it may go so far */
+    private record Open(long from, LongConsumer moved, AtomicReference<byte[]> last) {}
 
-    private String flow;
+    private Open open;
 
     /**
      * Says where a flow's next engine begins.
@@ -40,12 +42,12 @@ public final class LogPosition implements OffsetBackingStore {
      * @param moved is told how far Kafka has everything; throws where that can't be stored
      */
     public static void open(String flow, long from, LongConsumer moved) {
-        OPEN.put(flow, new Open(from, moved));
+        OPEN.put(flow, new Open(from, moved, new AtomicReference<>()));
     }
 
     @Override
     public void configure(WorkerConfig config) {
-        flow = config.originalsStrings().get(FLOW);
+        open = OPEN.get(config.originalsStrings().get(FLOW));
     }
 
     @Override
@@ -61,27 +63,26 @@ public final class LogPosition implements OffsetBackingStore {
     @Override
     public Future<Map<ByteBuffer, ByteBuffer>> get(Collection<ByteBuffer> keys) {
         Map<ByteBuffer, ByteBuffer> offsets = new ConcurrentHashMap<>();
-        byte[] from = Json.bytes(
-                Map.of("lsn", OPEN.get(flow).from(), "lsn_proc", OPEN.get(flow).from()));
-        keys.forEach(key -> offsets.put(key, ByteBuffer.wrap(from)));
+        byte[] last = open.last().get();
+        byte[] offset = last == null ? Json.bytes(Map.of("lsn", open.from(), "lsn_proc", open.from())) : last;
+        keys.forEach(key -> offsets.put(key, ByteBuffer.wrap(offset)));
         return CompletableFuture.completedFuture(offsets);
     }
 
     @Override
     public Future<Void> set(Map<ByteBuffer, ByteBuffer> values, Callback<Void> callback) {
         try {
-            for (ByteBuffer value : values.values()) {
-                JsonNode offset = Json.read(new String(
-                        value.array(),
-                        value.arrayOffset() + value.position(),
-                        value.remaining(),
-                        StandardCharsets.UTF_8));
+                for (ByteBuffer value : values.values()) {
+                byte[] bytes = new byte[value.remaining()];
+                value.duplicate().get(bytes);
+                JsonNode offset = Json.read(new String(bytes, StandardCharsets.UTF_8));
                 long position = Math.max(
                         offset.path("lsn").asLong(),
                         Math.max(
                                 offset.path("lsn_proc").asLong(),
                                 offset.path("lsn_commit").asLong()));
-                OPEN.get(flow).moved().accept(position);
+                open.moved().accept(position);
+                open.last().set(bytes);
             }
             if (callback != null) {
                 callback.onCompletion(null, null);
