@@ -265,7 +265,8 @@ class CaptureSchemesTest {
     @Test
     @Order(6)
     void aSwitchIsKeptOverARestartAndBeatsTheEnvironmentUntilItIsForgotten() throws Exception {
-        app.update("insert into sync.flow_stop (flow, state, who, reason) values ('poll-app-users', 'stopped', 'op', 'moved')");
+        app.update(
+                "insert into sync.flow_stop (flow, state, who, reason) values ('poll-app-users', 'stopped', 'op', 'moved')");
         world.stop(service);
         service = world.start(Map.of("CAPTURE_APP", "poll"));
         soon(() -> assertThat(running(service)).contains("feed-app-orders", "feed-app-users"));
@@ -274,8 +275,8 @@ class CaptureSchemesTest {
         assertThat(told.path("environment").asText()).isEqualTo("poll");
         call(service, "ops-key", "DELETE", "/capture/app", null);
         // what a person has stopped stays so until a person starts it
-        soon(() -> assertThat(running(service))
-                .containsExactly("poll-app-orders", "sweep-app-orders", "sweep-app-users"));
+        soon(() ->
+                assertThat(running(service)).containsExactly("poll-app-orders", "sweep-app-orders", "sweep-app-users"));
         app.update("delete from sync.flow_stop");
         soon(() -> assertThat(running(service))
                 .containsExactly("poll-app-orders", "poll-app-users", "sweep-app-orders", "sweep-app-users"));

@@ -72,7 +72,7 @@ public final class LogPosition implements OffsetBackingStore {
     @Override
     public Future<Void> set(Map<ByteBuffer, ByteBuffer> values, Callback<Void> callback) {
         try {
-                for (ByteBuffer value : values.values()) {
+            for (ByteBuffer value : values.values()) {
                 byte[] bytes = new byte[value.remaining()];
                 value.duplicate().get(bytes);
                 JsonNode offset = Json.read(new String(bytes, StandardCharsets.UTF_8));
