@@ -4,9 +4,11 @@ import static dev.twinsync.capture.OwnWorld.running;
 import static dev.twinsync.capture.OwnWorld.soon;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
 
 import java.sql.Connection;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -210,10 +212,12 @@ class LogCaptureTest {
     void aLogThatTheServerRemovedIsAGapAndAllKeysAreRead() {
         world.stop(service);
         app.update("update users set nickname = '丢' where user_id = 'before'");
+        assertThat(flushed()).isPositive();
         app.execute("alter system set max_slot_wal_keep_size = '1MB'");
         app.queryForList("select pg_reload_conf()");
         try {
-            soon(() -> {
+            // every try writes 16 MB of log
+            await().pollInterval(Duration.ofSeconds(1)).atMost(Duration.ofSeconds(60)).untilAsserted(() -> {
                 app.execute("insert into noise values (1)");
                 app.queryForList("select pg_switch_wal()");
                 app.execute("checkpoint");
