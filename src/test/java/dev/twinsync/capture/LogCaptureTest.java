@@ -217,14 +217,18 @@ class LogCaptureTest {
         app.queryForList("select pg_reload_conf()");
         try {
             // every try writes 16 MB of log
-            await().pollInterval(Duration.ofSeconds(1)).atMost(Duration.ofSeconds(60)).untilAsserted(() -> {
-                app.execute("insert into noise values (1)");
-                app.queryForList("select pg_switch_wal()");
-                app.execute("checkpoint");
-                assertThat(app.queryForObject(
-                                "select wal_status from pg_replication_slots where slot_name = ?", String.class, SLOT))
-                        .isEqualTo("lost");
-            });
+            await().pollInterval(Duration.ofSeconds(1))
+                    .atMost(Duration.ofSeconds(60))
+                    .untilAsserted(() -> {
+                        app.execute("insert into noise values (1)");
+                        app.queryForList("select pg_switch_wal()");
+                        app.execute("checkpoint");
+                        assertThat(app.queryForObject(
+                                        "select wal_status from pg_replication_slots where slot_name = ?",
+                                        String.class,
+                                        SLOT))
+                                .isEqualTo("lost");
+                    });
         } finally {
             app.execute("alter system reset max_slot_wal_keep_size");
             app.queryForList("select pg_reload_conf()");
