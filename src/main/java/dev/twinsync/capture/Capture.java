@@ -249,8 +249,8 @@ public class Capture {
     /** The reading of a record as an API shows it: {@code {id, data, updated_at, deleted, digest}}. */
     public Observation reading(String system, Schema schema, String id, JsonNode item, Ticks ticks) {
         ObjectNode data = item.path("data") instanceof ObjectNode object ? object : Json.MAPPER.createObjectNode();
-        if (item.path("deleted").asBoolean(false)) {
-            data.put("deleted", true);
+        if (item.path("deleted").isBoolean()) {
+            data.set("deleted", item.get("deleted"));
         }
         String position = item.path("updated_at").asText(null);
         return Observations.reading(
