@@ -224,6 +224,7 @@ public class MergeFlow {
                 changed.add(new BaseChange(
                         base,
                         isDue,
+                        delivery,
                         delivery == null ? List.of() : delivery.waitingFor(),
                         delivery == null ? null : delivery.refused(),
                         delivery == null || moved ? 0 : delivery.keyNumber(),
@@ -232,7 +233,9 @@ public class MergeFlow {
             } else if (isDue && moved) {
                 owed.add(system);
             }
-            if (isDue && !refused(delivery, golden, base)) {
+            // what a look shows to be owed no more is told too: its delivery ends the letter that waited for it
+            boolean settled = !isDue && touched.contains(system) && delivery != null && delivery.dueSince() != null;
+            if (settled || isDue && !refused(delivery, golden, base)) {
                 due.add(system);
             }
         }

@@ -11,6 +11,7 @@ import dev.twinsync.record.Json;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -255,6 +256,20 @@ class DeskTest {
         assertThat(after.path("expires_at").isTextual()).isTrue();
         assertThat(desk.post("/dead-letters/" + letter + "/retry", "{}").status())
                 .isEqualTo(409);
+    }
+
+    @Test
+    void aLetterEndsWhenTheSystemTurnsOutToHoldWhatItWasSent() {
+        order(id, 437);
+        long letter = desk.letter(id);
+        JsonNode wanted = desk.get("/dead-letters/" + letter).path("now").path("golden");
+        Map<String, JsonNode> fields = new HashMap<>();
+        wanted.properties().forEach(field -> fields.put(field.getKey(), field.getValue()));
+        fields.keySet().removeAll(List.of("order_id", "deleted"));
+        mini.edit("order", id, fields);
+        soon(() -> assertThat(desk.state(letter)).isEqualTo("superseded"));
+        assertThat(mini.writes().stream().filter(w -> w.id().equals(id) && w.code() == 0))
+                .isEmpty();
     }
 
     @Test
