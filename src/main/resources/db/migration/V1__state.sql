@@ -1,5 +1,7 @@
 -- Twinsync's own memory, schema sync. Everything an operator may ask is one SELECT away.
 
+-- What each change writes is json, not jsonb: it is written and read whole, and that costs a third as text.
+
 -- the one clock that all instances share
 create sequence tick cache 1;
 
@@ -7,7 +9,7 @@ create table golden (
   entity     text        not null,
   id         text        not null,
   version    bigint      not null,
-  fields     jsonb       not null,   -- path -> {v: value, n: version, s: system, t: time}
+  fields     json        not null,   -- path -> {v: value, n: version, s: system, t: time}
   updated_at timestamptz not null default clock_timestamp(),
   primary key (entity, id)
 ) with (fillfactor = 80);
@@ -18,15 +20,15 @@ create table base (
   system      text        not null,
   known       boolean     not null default false,
   present     boolean     not null default false,
-  held        jsonb       not null default '{}', -- path -> value
+  held        json        not null default '{}', -- path -> value
   position    text,
   tick_began  bigint      not null default -2,
   tick_ended  bigint      not null default -1,
   doubt       boolean     not null default false,
   doubt_at    bigint      not null default -1,
-  detail      jsonb,                 -- {unusable: [], intents: {}, sent: {}, wrote: text}, null when all are empty
+  detail      json,                  -- {unusable: [], intents: {}, sent: {}, wrote: text}, null when all are empty
   seen        bigint      not null default 0,
-  revision    bigint      not null default 0,
+  revision    bigint      not null default 1, -- of a base that is stored nowhere yet: 0
   waiting_for text[],                -- required fields that are not there yet
   refused     bigint,                -- the golden version that this system refused for good: a letter is open
   key_number  int         not null default 0, -- how many keys the version under delivery has used: entity/id/version.n
@@ -83,9 +85,9 @@ create table history (
   kind    text        not null,
   system  text,
   version bigint,
-  fields  jsonb,                 -- path -> {from, to}
+  fields  json,                  -- path -> {from, to}
   rule    text,
-  loser   jsonb,
+  loser   json,
   note    text
 ) partition by range (at);
 create table history_default partition of history default;

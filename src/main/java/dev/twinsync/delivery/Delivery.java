@@ -236,7 +236,7 @@ public class Delivery {
     }
 
     private void set(String system, Schema schema, Target target, List<String> ids, Map<String, Told> told) {
-        Map<String, Snapshot> snapshots = records.load(schema.entity(), ids);
+        Map<String, Snapshot> snapshots = records.load(schema.entity(), ids, system);
         List<Target.Item> items = new ArrayList<>();
         List<Change> intents = new ArrayList<>();
         List<Change> waiting = new ArrayList<>();
@@ -275,7 +275,7 @@ public class Delivery {
             int number = keyNumber(base, delivery, values);
             keys.put(id, number);
             Base intended = Writes.intended(base, values);
-            intents.add(change(golden, intended, true, List.of(), null, number, null));
+            intents.add(change(golden, intended, true, delivery, List.of(), null, number, null));
             items.add(new Target.Item(
                     id,
                     intended,
@@ -363,6 +363,14 @@ public class Delivery {
         long tick = records.tick();
         List<Target.Result> results = alone.judged(system + '/' + schema.entity(), items, answers);
         List<String> again = new ArrayList<>();
+        List<String> toTell = new ArrayList<>();
+        for (int i = 0; i < items.size(); i++) {
+            if (results.get(i) instanceof Target.Result.Refused) {
+                toTell.add(items.get(i).id());
+            }
+        }
+        // a letter tells what every system holds
+        Map<String, Snapshot> whole = toTell.isEmpty() ? Map.of() : records.load(schema.entity(), toTell);
         for (int i = 0; i < items.size(); i++) {
             Target.Item item = items.get(i);
             Golden golden = snapshots.get(item.id()).golden();
@@ -394,7 +402,7 @@ public class Delivery {
                     continue;
                 }
                 letters.add(letter(
-                        system, schema, item, golden, refused.cause(), told.get(item.id()), snapshots.get(item.id())));
+                        system, schema, item, golden, refused.cause(), told.get(item.id()), whole.get(item.id())));
                 changes.add(change(
                         golden,
                         item.base(),
@@ -496,11 +504,23 @@ public class Delivery {
             Long refused,
             int keyNumber,
             Records.Event event) {
+        return change(golden, base, due, null, waitingFor, refused, keyNumber, event);
+    }
+
+    private static Change change(
+            Golden golden,
+            Base base,
+            boolean due,
+            Records.Delivery former,
+            List<String> waitingFor,
+            Long refused,
+            int keyNumber,
+            Records.Event event) {
         return new Change(
                 golden.id(),
                 null,
                 golden.version(),
-                List.of(new BaseChange(base, due, waitingFor, refused, keyNumber, null)),
+                List.of(new BaseChange(base, due, former, waitingFor, refused, keyNumber, null, null)),
                 List.of(),
                 event == null ? List.of() : List.of(event));
     }

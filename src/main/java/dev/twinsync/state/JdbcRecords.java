@@ -19,6 +19,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -38,49 +39,60 @@ class JdbcRecords implements Records {
 
     private static final String SAVE_NEW_GOLDEN = """
             insert into golden (entity, id, version, fields)
-            select ?, u.id, u.version, u.fields::jsonb
+            select ?, u.id, u.version, u.fields::json
             from unnest(?::text[], ?::bigint[], ?::text[]) as u (id, version, fields)
             order by u.id
             on conflict do nothing
             returning id""";
 
     private static final String SAVE_GOLDEN = """
-            update golden g set version = u.version, fields = u.fields::jsonb, updated_at = clock_timestamp()
+            update golden g set version = u.version, fields = u.fields::json, updated_at = clock_timestamp()
             from unnest(?::text[], ?::bigint[], ?::bigint[], ?::text[]) as u (id, read, version, fields)
             where g.entity = ? and g.id = u.id and g.version = u.read
             returning g.id""";
 
-    private static final String SAVE_BASES = """
-            insert into base as b (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
-              doubt_at, detail, seen, revision, waiting_for, refused, key_number, key_guard, observed_at, digest)
-            select ?, u.id, u.system, u.known, u.present, coalesce(u.held, 'null')::jsonb, u.position, u.tick_began, u.tick_ended, u.doubt,
-              u.doubt_at, u.detail::jsonb, u.seen, u.revision,
-              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.position, u.observed_at, u.digest
-            from unnest(?::text[], ?::text[], ?::boolean[], ?::boolean[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
+    private static final String BASES = """
+            unnest(?::text[], ?::text[], ?::boolean[], ?::boolean[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
               ?::boolean[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::int[],
               ?::timestamptz[], ?::text[])
               as u (id, system, known, present, held, position, tick_began, tick_ended, doubt, doubt_at, detail, seen,
-                revision, waiting_for, refused, key_number, observed_at, digest)
+                revision, waiting_for, refused, key_number, observed_at, digest)""";
+
+    private static final String SAVE_NEW_BASES = """
+            insert into base (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
+              doubt_at, detail, seen, revision, waiting_for, refused, key_number, key_guard, observed_at, digest)
+            select ?, u.id, u.system, u.known, u.present, u.held::json, u.position, u.tick_began, u.tick_ended, u.doubt,
+              u.doubt_at, u.detail::json, u.seen, u.revision,
+              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.position, u.observed_at, u.digest
+            from %s
             order by u.id, u.system
-            on conflict (entity, id, system) do update set
-              known = excluded.known, present = excluded.present, position = excluded.position,
-              held = case when jsonb_typeof(excluded.held) = 'null' then b.held else excluded.held end,
-              tick_began = excluded.tick_began, tick_ended = excluded.tick_ended, doubt = excluded.doubt,
-              doubt_at = excluded.doubt_at, detail = excluded.detail, seen = excluded.seen, revision = excluded.revision,
-              waiting_for = excluded.waiting_for, refused = excluded.refused,
+            on conflict do nothing
+            returning id, system""".formatted(BASES);
+
+    /** Costs half of what an upsert does, which probes, locks and then writes. */
+    private static final String SAVE_BASES = """
+            update base b set
+              known = u.known, present = u.present, position = u.position, held = coalesce(u.held::json, b.held),
+              tick_began = u.tick_began, tick_ended = u.tick_ended, doubt = u.doubt,
+              doubt_at = u.doubt_at, detail = u.detail::json, seen = u.seen, revision = u.revision,
+              waiting_for = string_to_array(u.waiting_for, ','), refused = u.refused,
               -- a number is taken with the intent, whose position is the guard of what is sent
-              key_guard = case when b.key_number = excluded.key_number then b.key_guard else excluded.position end,
-              key_number = excluded.key_number,
-              observed_at = coalesce(excluded.observed_at, b.observed_at),
+              key_guard = case when b.key_number = u.key_number then b.key_guard else u.position end,
+              key_number = u.key_number,
+              observed_at = coalesce(u.observed_at, b.observed_at),
               -- what was held then is told by the digest as long as nothing else is known to be held
-              digest = case when b.tick_began = excluded.tick_began and b.tick_ended = excluded.tick_ended
-                then coalesce(excluded.digest, b.digest) else excluded.digest end
-            where b.revision = excluded.revision - 1
-            returning b.id, b.system, jsonb_typeof(b.held) = 'object'""";
+              digest = case when b.tick_began = u.tick_began and b.tick_ended = u.tick_ended
+                then coalesce(u.digest, b.digest) else u.digest end
+            from %s
+            where b.entity = ? and b.id = u.id and b.system = u.system and b.revision = u.revision - 1
+            returning b.id, b.system""".formatted(BASES);
 
     private static final String LOAD_BASES = """
-            select id, system, d.since, b.* from (select * from base where entity = ? and id = any (?)) b
-            full join (select id, system, since from due where entity = ? and id = any (?)) d using (id, system)""";
+            select id, system, d.since, d.judged, b.* from (select * from base where entity = ? and id = any (?)) b
+            full join (select id, system, since, version as judged from due where entity = ? and id = any (?)) d
+              using (id, system)""";
+
+    private static final String LOAD_BASES_OF_ONE = LOAD_BASES.replace("any (?)", "any (?) and system = ?");
 
     private static final String LOCK_DUE =
             "select from due where entity = ? and id = any (?) order by id, system for update";
@@ -123,7 +135,7 @@ class JdbcRecords implements Records {
 
     private static final String SAVE_HISTORY = """
             insert into history (entity, id, kind, system, version, fields, rule, loser, note)
-            select ?, u.id, u.kind, u.system, u.version, u.fields::jsonb, u.rule, u.loser::jsonb, u.note
+            select ?, u.id, u.kind, u.system, u.version, u.fields::json, u.rule, u.loser::json, u.note
             from unnest(?::text[], ?::text[], ?::text[], ?::bigint[], ?::text[], ?::text[], ?::text[], ?::text[])
               as u (id, kind, system, version, fields, rule, loser, note)""";
 
@@ -143,6 +155,11 @@ class JdbcRecords implements Records {
 
     @Override
     public Map<String, Snapshot> load(String entity, Collection<String> ids) {
+        return load(entity, ids, null);
+    }
+
+    @Override
+    public Map<String, Snapshot> load(String entity, Collection<String> ids, String system) {
         String[] keys = ids.stream().distinct().toArray(String[]::new);
         Map<String, Golden> goldens = new HashMap<>();
         Map<String, Map<String, Base>> bases = new HashMap<>();
@@ -154,18 +171,21 @@ class JdbcRecords implements Records {
                         "select id, version, fields from golden where entity = ? and id = any (?)",
                         entity,
                         keys,
+                        null,
                         1),
                 row -> {
                     String id = row.getString(1);
                     goldens.put(id, new Golden(id, row.getLong(2), fields(row.getBytes(3), moments)));
                 });
-        jdbc.query(connection -> statement(connection, LOAD_BASES, entity, keys, 2), row -> {
+        String sql = system == null ? LOAD_BASES : LOAD_BASES_OF_ONE;
+        jdbc.query(connection -> statement(connection, sql, entity, keys, system, 2), row -> {
             String id = row.getString("id");
-            String system = row.getString("system");
-            if (row.getString("held") != null) {
-                bases.computeIfAbsent(id, k -> new HashMap<>()).put(system, base(row));
+            String of = row.getString("system");
+            byte[] held = row.getBytes("held");
+            if (held != null) {
+                bases.computeIfAbsent(id, k -> new HashMap<>()).put(of, base(row, held));
             }
-            deliveries.computeIfAbsent(id, k -> new HashMap<>()).put(system, delivery(row));
+            deliveries.computeIfAbsent(id, k -> new HashMap<>()).put(of, delivery(row));
         });
         Map<String, Snapshot> snapshots = new LinkedHashMap<>();
         for (String id : keys) {
@@ -180,12 +200,17 @@ class JdbcRecords implements Records {
     }
 
     private static PreparedStatement statement(
-            Connection connection, String sql, String entity, String[] keys, int times) throws SQLException {
+            Connection connection, String sql, String entity, String[] keys, String system, int times)
+            throws SQLException {
         PreparedStatement statement = connection.prepareStatement(sql);
         Array ids = connection.createArrayOf("text", keys);
+        int next = 1;
         for (int i = 0; i < times; i++) {
-            statement.setString(2 * i + 1, entity);
-            statement.setArray(2 * i + 2, ids);
+            statement.setString(next++, entity);
+            statement.setArray(next++, ids);
+            if (system != null) {
+                statement.setString(next++, system);
+            }
         }
         return statement;
     }
@@ -284,66 +309,79 @@ class JdbcRecords implements Records {
 
     private static void bases(Connection connection, String entity, List<Change> changes, Set<String> fenced)
             throws SQLException {
+        // in one order, so that no two writers wait for each other
         List<Row> rows = changes.stream()
                 .flatMap(c -> c.bases().stream().map(b -> new Row(c.id(), b)))
+                .sorted(Comparator.comparing(Row::id)
+                        .thenComparing(row -> row.base().system()))
                 .toList();
-        if (rows.isEmpty()) {
-            return;
-        }
         Set<String> written = new HashSet<>();
-        try (PreparedStatement s = connection.prepareStatement(SAVE_BASES)) {
-            s.setString(1, entity);
-            s.setArray(2, texts(connection, rows.stream().map(Row::id)));
-            s.setArray(3, texts(connection, rows.stream().map(r -> r.base().system())));
-            s.setArray(4, booleans(connection, rows.stream().map(r -> r.base().known())));
-            s.setArray(5, booleans(connection, rows.stream().map(r -> r.base().exists())));
-            s.setArray(6, texts(connection, rows.stream().map(r -> held(r.base()))));
-            s.setArray(7, texts(connection, rows.stream().map(r -> r.base().position())));
-            s.setArray(
-                    8, longs(connection, rows.stream().map(r -> r.base().ticks().began())));
-            s.setArray(
-                    9, longs(connection, rows.stream().map(r -> r.base().ticks().ended())));
-            s.setArray(10, booleans(connection, rows.stream().map(r -> r.base().doubt())));
-            s.setArray(11, longs(connection, rows.stream().map(r -> r.base().doubtAt())));
-            s.setArray(12, texts(connection, rows.stream().map(r -> detail(r.base()))));
-            s.setArray(13, longs(connection, rows.stream().map(r -> r.base().seen())));
-            s.setArray(14, longs(connection, rows.stream().map(r -> r.base().revision() + 1)));
-            s.setArray(
-                    15,
-                    texts(
-                            connection,
-                            rows.stream()
-                                    .map(r -> r.change().waitingFor().isEmpty()
-                                            ? null
-                                            : String.join(",", r.change().waitingFor()))));
-            s.setArray(16, longs(connection, rows.stream().map(r -> r.change().refused())));
-            s.setArray(
-                    17,
-                    connection.createArrayOf(
-                            "int",
-                            rows.stream().map(r -> r.change().keyNumber()).toArray(Integer[]::new)));
-            s.setArray(
-                    18,
-                    texts(
-                            connection,
-                            rows.stream()
-                                    .map(r -> r.change().observedAt() == null
-                                            ? null
-                                            : Times.text(r.change().observedAt()))));
-            s.setArray(19, texts(connection, rows.stream().map(r -> r.change().digest())));
-            try (ResultSet result = s.executeQuery()) {
-                while (result.next()) {
-                    // a row that went away meanwhile can't keep what it held: fenced, and read again
-                    if (result.getBoolean(3)) {
-                        written.add(result.getString(1) + '\n' + result.getString(2));
-                    }
-                }
+        List<Row> first =
+                rows.stream().filter(row -> row.base().revision() == 0).toList();
+        if (!first.isEmpty()) {
+            try (PreparedStatement s = connection.prepareStatement(SAVE_NEW_BASES)) {
+                s.setString(1, entity);
+                bases(connection, s, 2, first);
+                written(s, written);
+            }
+        }
+        List<Row> known = rows.stream().filter(row -> row.base().revision() > 0).toList();
+        if (!known.isEmpty()) {
+            try (PreparedStatement s = connection.prepareStatement(SAVE_BASES)) {
+                bases(connection, s, 1, known);
+                s.setString(19, entity);
+                written(s, written);
             }
         }
         for (Row row : rows) {
             if (!written.contains(row.id() + '\n' + row.base().system())) {
                 fenced.add(row.id());
             }
+        }
+    }
+
+    private static void written(PreparedStatement statement, Set<String> written) throws SQLException {
+        try (ResultSet result = statement.executeQuery()) {
+            while (result.next()) {
+                written.add(result.getString(1) + '\n' + result.getString(2));
+            }
+        }
+    }
+
+    private static void bases(Connection connection, PreparedStatement s, int first, List<Row> rows)
+            throws SQLException {
+        List<Array> columns = List.of(
+                texts(connection, rows.stream().map(Row::id)),
+                texts(connection, rows.stream().map(r -> r.base().system())),
+                booleans(connection, rows.stream().map(r -> r.base().known())),
+                booleans(connection, rows.stream().map(r -> r.base().exists())),
+                texts(connection, rows.stream().map(r -> held(r.base()))),
+                texts(connection, rows.stream().map(r -> r.base().position())),
+                longs(connection, rows.stream().map(r -> r.base().ticks().began())),
+                longs(connection, rows.stream().map(r -> r.base().ticks().ended())),
+                booleans(connection, rows.stream().map(r -> r.base().doubt())),
+                longs(connection, rows.stream().map(r -> r.base().doubtAt())),
+                texts(connection, rows.stream().map(r -> detail(r.base()))),
+                longs(connection, rows.stream().map(r -> r.base().seen())),
+                longs(connection, rows.stream().map(r -> r.base().revision() + 1)),
+                texts(
+                        connection,
+                        rows.stream()
+                                .map(r -> r.change().waitingFor().isEmpty()
+                                        ? null
+                                        : String.join(",", r.change().waitingFor()))),
+                longs(connection, rows.stream().map(r -> r.change().refused())),
+                connection.createArrayOf(
+                        "int", rows.stream().map(r -> r.change().keyNumber()).toArray(Integer[]::new)),
+                texts(
+                        connection,
+                        rows.stream()
+                                .map(r -> r.change().observedAt() == null
+                                        ? null
+                                        : Times.text(r.change().observedAt()))),
+                texts(connection, rows.stream().map(r -> r.change().digest())));
+        for (int i = 0; i < columns.size(); i++) {
+            s.setArray(first + i, columns.get(i));
         }
     }
 
@@ -354,8 +392,12 @@ class JdbcRecords implements Records {
         Set<Judged> cleared = new LinkedHashSet<>();
         for (Change c : changes) {
             c.owed().forEach(system -> marked.add(new Judged(c.id(), system, c.judged())));
-            c.bases().forEach(b -> (b.due() ? marked : cleared)
-                    .add(new Judged(c.id(), b.base().system(), c.judged())));
+            for (BaseChange b : c.bases()) {
+                boolean stays = b.due() && b.former() != null && b.former().dueVersion() >= c.judged();
+                if (!stays) {
+                    (b.due() ? marked : cleared).add(new Judged(c.id(), b.base().system(), c.judged()));
+                }
+            }
         }
         if (!marked.isEmpty() && !cleared.isEmpty()) {
             // they are taken in two rounds, and two writers could each wait for what the other has: first all, in one
@@ -580,7 +622,7 @@ class JdbcRecords implements Records {
 
     /** What to write of the values held; null where the row is to keep what it has. */
     private static String held(Base base) {
-        return base.held() instanceof Stored ? null : Json.text(base.held());
+        return base.revision() > 0 && base.held() instanceof Stored ? null : Json.text(base.held());
     }
 
     private static String detail(Base base) {
@@ -621,7 +663,7 @@ class JdbcRecords implements Records {
         return Json.text(detail);
     }
 
-    private static Base base(ResultSet row) throws SQLException {
+    private static Base base(ResultSet row, byte[] held) throws SQLException {
         byte[] text = row.getBytes("detail");
         JsonNode detail = text == null ? Json.MAPPER.createObjectNode() : Json.stored(text);
         Set<String> unusable = new HashSet<>();
@@ -644,7 +686,7 @@ class JdbcRecords implements Records {
                 row.getString("system"),
                 row.getBoolean("known"),
                 row.getBoolean("present"),
-                new Stored(map(Json.stored(row.getBytes("held")))),
+                new Stored(map(Json.stored(held))),
                 unusable,
                 row.getString("position"),
                 new Ticks(row.getLong("tick_began"), row.getLong("tick_ended")),
@@ -674,6 +716,7 @@ class JdbcRecords implements Records {
         boolean none = row.wasNull();
         return new Delivery(
                 due == null ? null : due.toInstant(),
+                row.getLong("judged"),
                 waiting == null ? List.of() : Arrays.asList((String[]) waiting.getArray()),
                 none ? null : refused,
                 row.getInt("key_number"),

@@ -22,12 +22,14 @@ public interface Records {
 
     /**
      * @param dueSince null when nothing is due
+     * @param dueVersion the newest golden version by which it was found due; 0 when nothing is
      * @param refused golden version refused for good by the system (an open letter), or null
      * @param keyNumber how many idempotency keys the golden version has used so far
      * @param keyGuard the position that the last of them was sent with as its guard, or null for none
      */
     record Delivery(
             Instant dueSince,
+            long dueVersion,
             List<String> waitingFor,
             Long refused,
             int keyNumber,
@@ -39,6 +41,9 @@ public interface Records {
 
     /** Snapshots of the given records, made up where there is none yet; keys are ids. */
     Map<String, Snapshot> load(String entity, Collection<String> ids);
+
+    /** The same with the bases of one system alone, for what concerns no other. */
+    Map<String, Snapshot> load(String entity, Collection<String> ids, String system);
 
     /**
      * Replaces goldens and bases in one transaction, with conflicts and history.
@@ -100,6 +105,8 @@ public interface Records {
 
     /**
      * @param due whether the system is due; a due base keeps the time since when it is
+     * @param former what was read of it, or null: what is marked as due already need not be marked again, since whoever
+     *     takes the mark away replaces the base
      * @param waitingFor fields that are not there yet, empty for none
      * @param refused see {@link Delivery#refused}
      * @param digest of what the system held at the base's ticks, in its own form. Null: not known; the one that is
@@ -108,6 +115,7 @@ public interface Records {
     record BaseChange(
             Base base,
             boolean due,
+            Delivery former,
             List<String> waitingFor,
             Long refused,
             int keyNumber,
@@ -116,7 +124,7 @@ public interface Records {
 
         public BaseChange(
                 Base base, boolean due, List<String> waitingFor, Long refused, int keyNumber, Instant observedAt) {
-            this(base, due, waitingFor, refused, keyNumber, observedAt, null);
+            this(base, due, null, waitingFor, refused, keyNumber, observedAt, null);
         }
     }
 

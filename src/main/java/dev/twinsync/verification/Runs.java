@@ -260,14 +260,14 @@ class Runs {
                 where g.entity = ? and g.id > ? and (cast(? as text) is null or g.id <= ?) and b.doubt is not true
                   and not exists (select from due d where d.entity = g.entity and d.id = g.id and d.system = ?)
                   and case
-                    when g.fields -> 'deleted' -> 'v' = 'true' then b.present and b.held -> 'deleted' is distinct from 'true'
+                    when g.fields -> 'deleted' ->> 'v' = 'true' then b.present and b.held ->> 'deleted' is distinct from 'true'
                     when b.present is not true then true
                     else exists (
-                      select from jsonb_each(g.fields) as f (path, state)
-                      where nullif(f.state -> 'v', 'null') is distinct from nullif(b.held -> f.path, 'null')
+                      select from jsonb_each(g.fields::jsonb) as f (path, state)
+                      where nullif(f.state -> 'v', 'null') is distinct from nullif((b.held -> f.path)::jsonb, 'null')
                         and split_part(f.path, '.', 1) <> all (?)
-                        and not coalesce(jsonb_exists(b.detail -> 'sent', f.path), false)
-                        and not coalesce(jsonb_exists(b.detail -> 'unusable', split_part(f.path, '.', 1)), false))
+                        and not coalesce(jsonb_exists((b.detail -> 'sent')::jsonb, f.path), false)
+                        and not coalesce(jsonb_exists((b.detail -> 'unusable')::jsonb, split_part(f.path, '.', 1)), false))
                     end""", String.class, system, entity, after, until, until, system, without.toArray(String[]::new));
     }
 
@@ -295,9 +295,9 @@ class Runs {
     /** Records that a system shows otherwise than it was told. */
     long altered(String entity) {
         Long count = jdbc.queryForObject("""
-                select count(*) from base b where b.entity = ? and jsonb_exists(b.detail, 'sent') and exists (
-                  select from jsonb_each(b.detail -> 'sent') as s (path, value)
-                  where nullif(s.value, 'null') is distinct from nullif(b.held -> s.path, 'null'))""", Long.class, entity);
+                select count(*) from base b where b.entity = ? and b.detail -> 'sent' is not null and exists (
+                  select from jsonb_each((b.detail -> 'sent')::jsonb) as s (path, value)
+                  where nullif(s.value, 'null') is distinct from nullif((b.held -> s.path)::jsonb, 'null'))""", Long.class, entity);
         return count == null ? 0 : count;
     }
 
