@@ -827,7 +827,9 @@ public final class MiniProgram implements AutoCloseable {
     }
 
     private static JsonNode shown(Item item) {
-        return item.data;
+        ObjectNode shown = JSON.createObjectNode();
+        shown.setAll(item.data);
+        return shown.put("deleted", item.deleted);
     }
 
     private static ObjectNode entry(String id, Item item) {
