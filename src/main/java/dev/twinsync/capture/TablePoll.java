@@ -13,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Supplier;
 import javax.sql.DataSource;
 import org.apache.camel.ProducerTemplate;
 import org.slf4j.Logger;
@@ -21,6 +22,8 @@ import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.beans.factory.annotation.Value;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.stereotype.Component;
+import org.springframework.transaction.PlatformTransactionManager;
+import org.springframework.transaction.support.TransactionTemplate;
 
 /**
  * Polls a table by the time of its last change.
@@ -57,6 +60,7 @@ class TablePoll {
     private final Cursors cursors;
     private final ProducerTemplate template;
     private final JdbcTemplate app;
+    private final TransactionTemplate transaction;
     private final Clocks clocks;
     private final int page;
     private final Duration overlap;
@@ -67,6 +71,7 @@ class TablePoll {
             Cursors cursors,
             ProducerTemplate template,
             @Qualifier("appPool") DataSource app,
+            @Qualifier("appTransactions") PlatformTransactionManager transactions,
             Clocks clocks,
             @Value("${twinsync.capture.app.page}") int page,
             @Value("${twinsync.capture.app.overlap}") Duration overlap,
@@ -74,6 +79,7 @@ class TablePoll {
         this.cursors = cursors;
         this.template = template;
         this.app = new JdbcTemplate(app);
+        this.transaction = new TransactionTemplate(transactions);
         this.clocks = clocks;
         this.page = page;
         this.overlap = overlap;
@@ -115,7 +121,8 @@ class TablePoll {
             Instant horizon = limit(now, memory, from == null ? Instant.EPOCH : from, ended);
             boolean moves = from == null || horizon.isAfter(from);
             Position start = new Position(BEGINNING, "");
-            if (value != null && value.has("scan")) {
+            boolean backlog = value != null && value.has("scan");
+            if (backlog) {
                 // the last turn ended within a scan, which goes on to the horizon that it began with
                 JsonNode scan = value.path("scan");
                 start = new Position(scan.path("at").asText(), scan.path("id").asText());
@@ -133,7 +140,8 @@ class TablePoll {
                     start = new Position(back.minus(overlap).toString(), "");
                 }
             }
-            Scanned scanned = scan(system, schema, start, memory, reader, moves ? Capture.PAGES : Integer.MAX_VALUE);
+            Scanned scanned =
+                    scan(system, schema, start, memory, reader, moves ? Capture.PAGES : Integer.MAX_VALUE, backlog);
             if (scanned.goesOn() != null) {
                 ObjectNode state = Json.MAPPER.createObjectNode();
                 if (from != null) {
@@ -242,11 +250,20 @@ class TablePoll {
     private record Scanned(Instant reached, Position goesOn) {}
 
     /** Lists and reads page by page; after so many pages the turn ends, so that what it has done is kept. */
-    private Scanned scan(String system, Schema schema, Position start, Memory memory, Reader reader, int pagesOfTurn) {
+    private Scanned scan(
+            String system,
+            Schema schema,
+            Position start,
+            Memory memory,
+            Reader reader,
+            int pagesOfTurn,
+            boolean backlog) {
         Position after = start;
         Instant reached = null;
         for (int pages = 1; ; pages++) {
-            List<Key> listed = list(system, schema, after);
+            Position from = after;
+            List<Key> listed =
+                    backlog || pages > 1 ? byIndex(() -> list(system, schema, from)) : list(system, schema, from);
             List<String> fresh = new ArrayList<>();
             for (Key key : listed) {
                 if (!key.state().equals(memory.seen.get(key.id()))) {
@@ -270,6 +287,17 @@ class TablePoll {
                 return new Scanned(reached, after);
             }
         }
+    }
+
+    /**
+     * Where a bulk of changes is younger than the table's statistics, the server would sort all that lies behind a page
+     * to find it, for each page again: a page behind a full one is taken from the index.
+     */
+    private List<Key> byIndex(Supplier<List<Key>> page) {
+        return transaction.execute(status -> {
+            app.execute("set local enable_sort = off");
+            return page.get();
+        });
     }
 
     private List<Key> list(String system, Schema schema, Position after) {
