@@ -2,7 +2,7 @@
 -- digest: whatever is changed in the row changes it
 select user_id as id,
        to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as position,
-       jsonb_build_object(
+       json_build_object(
          'nickname', nickname,
          'avatar', avatar,
          'phone', phone,
