@@ -9,7 +9,8 @@ create table golden (
   entity     text        not null,
   id         text        not null,
   version    bigint      not null,
-  fields     json        not null,   -- path -> {v: value, n: version, s: system, t: time}
+  held       json        not null default '{}', -- path -> value; a path that was cleared has none
+  origins    json        not null default '[]', -- [{n: version, s: system, t: time, f: [path]}], each path once
   updated_at timestamptz not null default clock_timestamp(),
   primary key (entity, id)
 ) with (fillfactor = 80);

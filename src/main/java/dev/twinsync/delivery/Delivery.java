@@ -17,6 +17,7 @@ import dev.twinsync.metrics.SyncMetrics;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
+import dev.twinsync.record.Times;
 import dev.twinsync.state.Records;
 import dev.twinsync.state.Records.BaseChange;
 import dev.twinsync.state.Records.Change;
@@ -227,7 +228,7 @@ public class Delivery {
                             id,
                             new Told(
                                     record,
-                                    first != null ? first.time() : time == null ? null : Instant.parse(time),
+                                    first != null ? first.time() : time == null ? null : Times.read(time),
                                     headers.get("traceparent")));
                 }
             }

@@ -8,8 +8,8 @@ import dev.twinsync.record.Overlay;
 import dev.twinsync.record.Rule;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.StatusFlow;
+import dev.twinsync.record.Times;
 import java.time.Instant;
-import java.time.OffsetDateTime;
 import java.time.format.DateTimeParseException;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -677,7 +677,7 @@ public final class Merge {
                 return null;
             }
             try {
-                return OffsetDateTime.parse(text).toInstant();
+                return Times.read(text);
             } catch (DateTimeParseException e) {
                 return null;
             }

@@ -3,7 +3,7 @@ package dev.twinsync.merge;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.record.Json;
-import java.time.Instant;
+import dev.twinsync.record.Times;
 
 /** An observation as the value of a message: the envelope of {@code <entity>.observed}. */
 public final class ObservationJson {
@@ -42,7 +42,7 @@ public final class ObservationJson {
 
     /** @throws IllegalArgumentException where the bytes are no observation, naming the member that is missing or wrong */
     public static Observation read(byte[] bytes) {
-        JsonNode json = Json.read(bytes);
+        JsonNode json = Json.stored(bytes);
         if (!json.isObject()) {
             throw new IllegalArgumentException("an observation is a JSON object");
         }
@@ -68,8 +68,8 @@ public final class ObservationJson {
                     ticks == null
                             ? null
                             : new Ticks(ticks.get(0).asLong(), ticks.get(1).asLong()),
-                    changed == null || changed.isNull() ? null : Instant.parse(changed.asText()),
-                    Instant.parse(text(json, "observed_at")),
+                    changed == null || changed.isNull() ? null : Times.read(changed.asText()),
+                    Times.read(text(json, "observed_at")),
                     text(json, "event_id"),
                     json.path("traceparent").isTextual()
                             ? json.get("traceparent").asText()

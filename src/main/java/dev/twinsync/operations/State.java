@@ -21,7 +21,7 @@ import org.springframework.stereotype.Component;
 class State {
 
     /** Counting ends here, so that a backlog of any size costs the same; it means "at least so many". */
-    static final int MOST_COUNTED = 100_000;
+    static final int MOST_COUNTED = 20_000;
 
     /** What was refused and is unchanged since, or waits for a field, is due but is no lag: it has its own numbers. */
     private static final String BACKLOG = """

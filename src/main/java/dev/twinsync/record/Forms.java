@@ -19,9 +19,6 @@ import java.net.URISyntaxException;
 import java.text.Normalizer;
 import java.time.DateTimeException;
 import java.time.Instant;
-import java.time.OffsetDateTime;
-import java.time.ZoneOffset;
-import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.Currency;
@@ -37,8 +34,6 @@ import java.util.regex.Pattern;
 /** The normal forms that a schema file can name. */
 final class Forms {
 
-    private static final DateTimeFormatter MICROS =
-            DateTimeFormatter.ofPattern("uuuu-MM-dd'T'HH:mm:ss.SSSSSS'Z'").withZone(ZoneOffset.UTC);
     private static final Pattern OFFSET = Pattern.compile(".*T.*(Z|z|[+-]\\d\\d:?\\d\\d)");
     private static final Instant EARLIEST = Instant.parse("0001-01-01T00:00:00Z");
     private static final Instant LATEST = Instant.parse("9999-12-31T23:59:59.999999Z");
@@ -240,14 +235,15 @@ final class Forms {
             if (text == null) {
                 return null;
             }
-            if (!OFFSET.matcher(text).matches()) {
+            boolean normal = Times.shaped(text);
+            if (!normal && !OFFSET.matcher(text).matches()) {
                 problems.add(pointer, "write a time with its offset, e.g. 2026-01-31T08:00:00+08:00");
                 return null;
             }
             try {
-                Instant instant = OffsetDateTime.parse(text).toInstant();
+                Instant instant = Times.read(text);
                 if (!instant.isBefore(EARLIEST) && !instant.isAfter(LATEST)) {
-                    return TextNode.valueOf(MICROS.format(instant));
+                    return normal ? value : TextNode.valueOf(Times.text(instant));
                 }
             } catch (DateTimeException e) {
                 // told below

@@ -51,7 +51,7 @@ public final class Json {
             .disable(JsonNodeFeature.STRIP_TRAILING_BIGDECIMAL_ZEROES)
             .build();
 
-    /** What is read back from a jsonb column can't have a key twice: to look for one costs as much as the rest. */
+    /** Of what we wrote ourselves, no key is there twice: to look for one costs as much as the rest. */
     private static final ObjectReader STORED =
             MAPPER.readerFor(JsonNode.class).without(StreamReadFeature.STRICT_DUPLICATE_DETECTION);
 
@@ -104,7 +104,7 @@ public final class Json {
         return node;
     }
 
-    /** Reads what PostgreSQL gave as jsonb. */
+    /** Reads what we wrote ourselves, or PostgreSQL did: where a key is there twice all the same, the last one counts. */
     public static JsonNode stored(byte[] bytes) {
         try {
             return STORED.readValue(bytes);

@@ -7,8 +7,8 @@ import dev.twinsync.merge.Base;
 import dev.twinsync.merge.Golden;
 import dev.twinsync.merge.Golden.FieldState;
 import dev.twinsync.merge.Ticks;
-import dev.twinsync.merge.Times;
 import dev.twinsync.record.Json;
+import dev.twinsync.record.Times;
 import java.sql.Array;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -27,7 +27,6 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeMap;
 import org.springframework.jdbc.core.ConnectionCallback;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.stereotype.Component;
@@ -38,16 +37,18 @@ import org.springframework.transaction.support.TransactionTemplate;
 class JdbcRecords implements Records {
 
     private static final String SAVE_NEW_GOLDEN = """
-            insert into golden (entity, id, version, fields)
-            select ?, u.id, u.version, u.fields::json
-            from unnest(?::text[], ?::bigint[], ?::text[]) as u (id, version, fields)
+            insert into golden (entity, id, version, held, origins)
+            select ?, u.id, u.version, u.held::json, u.origins::json
+            from unnest(?::text[], ?::bigint[], ?::text[], ?::text[]) as u (id, version, held, origins)
             order by u.id
             on conflict do nothing
             returning id""";
 
     private static final String SAVE_GOLDEN = """
-            update golden g set version = u.version, fields = u.fields::json, updated_at = clock_timestamp()
-            from unnest(?::text[], ?::bigint[], ?::bigint[], ?::text[]) as u (id, read, version, fields)
+            update golden g set version = u.version, held = u.held::json, origins = u.origins::json,
+              updated_at = clock_timestamp()
+            from unnest(?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::text[])
+              as u (id, read, version, held, origins)
             where g.entity = ? and g.id = u.id and g.version = u.read
             returning g.id""";
 
@@ -168,14 +169,14 @@ class JdbcRecords implements Records {
         jdbc.query(
                 connection -> statement(
                         connection,
-                        "select id, version, fields from golden where entity = ? and id = any (?)",
+                        "select id, version, held, origins from golden where entity = ? and id = any (?)",
                         entity,
                         keys,
                         null,
                         1),
                 row -> {
                     String id = row.getString(1);
-                    goldens.put(id, new Golden(id, row.getLong(2), fields(row.getBytes(3), moments)));
+                    goldens.put(id, new Golden(id, row.getLong(2), fields(row.getBytes(3), row.getBytes(4), moments)));
                 });
         String sql = system == null ? LOAD_BASES : LOAD_BASES_OF_ONE;
         jdbc.query(connection -> statement(connection, sql, entity, keys, system, 2), row -> {
@@ -266,7 +267,8 @@ class JdbcRecords implements Records {
                 statement.setArray(2, texts(connection, made.stream().map(Change::id)));
                 statement.setArray(
                         3, longs(connection, made.stream().map(c -> c.golden().version())));
-                statement.setArray(4, texts(connection, made.stream().map(c -> fields(c.golden(), moments))));
+                statement.setArray(4, texts(connection, made.stream().map(c -> held(c.golden()))));
+                statement.setArray(5, texts(connection, made.stream().map(c -> origins(c.golden(), moments))));
                 fence(statement, made, fenced);
             }
         }
@@ -279,8 +281,9 @@ class JdbcRecords implements Records {
                 statement.setArray(2, longs(connection, moved.stream().map(Change::readVersion)));
                 statement.setArray(
                         3, longs(connection, moved.stream().map(c -> c.golden().version())));
-                statement.setArray(4, texts(connection, moved.stream().map(c -> fields(c.golden(), moments))));
-                statement.setString(5, entity);
+                statement.setArray(4, texts(connection, moved.stream().map(c -> held(c.golden()))));
+                statement.setArray(5, texts(connection, moved.stream().map(c -> origins(c.golden(), moments))));
+                statement.setString(6, entity);
                 fence(statement, moved, fenced);
             }
         }
@@ -393,7 +396,9 @@ class JdbcRecords implements Records {
         for (Change c : changes) {
             c.owed().forEach(system -> marked.add(new Judged(c.id(), system, c.judged())));
             for (BaseChange b : c.bases()) {
-                boolean stays = b.due() && b.former() != null && b.former().dueVersion() >= c.judged();
+                Delivery former = b.former();
+                boolean stays =
+                        former != null && (b.due() ? former.dueVersion() >= c.judged() : former.dueSince() == null);
                 if (!stays) {
                     (b.due() ? marked : cleared).add(new Judged(c.id(), b.base().system(), c.judged()));
                 }
@@ -527,7 +532,7 @@ class JdbcRecords implements Records {
                   and not exists (select from golden g where g.entity = d.entity and g.id = d.id and g.version = b.refused)
                   and not exists (select from unnest(b.waiting_for) as missing (field)
                     where not exists (select from golden g where g.entity = d.entity and g.id = d.id
-                      and g.fields -> missing.field ->> 'v' is not null))
+                      and g.held ->> missing.field is not null))
                 order by d.since, d.id limit ?""",
                 (row, n) -> new DueKey(row.getTimestamp(1).toInstant(), row.getString(2)),
                 entity,
@@ -544,7 +549,7 @@ class JdbcRecords implements Records {
                 connection -> {
                     PreparedStatement s = connection.prepareStatement("""
                             select b.entity, b.id from base b join golden g on g.entity = b.entity and g.id = b.id
-                            where b.system = ? and b.waiting_for = array[?]::text[] and g.fields -> ? ->> 'v' = any (?)""");
+                            where b.system = ? and b.waiting_for = array[?]::text[] and g.held ->> ? = any (?)""");
                     s.setString(1, system);
                     s.setString(2, field);
                     s.setString(3, field);
@@ -577,7 +582,7 @@ class JdbcRecords implements Records {
         private final Map<Instant, String> written = new HashMap<>();
 
         Instant of(String text) {
-            return parsed.computeIfAbsent(text, Instant::parse);
+            return parsed.computeIfAbsent(text, Times::read);
         }
 
         String of(Instant moment) {
@@ -585,38 +590,53 @@ class JdbcRecords implements Records {
         }
     }
 
-    private static String fields(Golden golden, Moments moments) {
-        ObjectNode object = Json.MAPPER.createObjectNode();
-        new TreeMap<>(golden.fields()).forEach((path, state) -> {
-            ObjectNode field = object.putObject(path);
-            field.set("v", state.value());
-            field.put("n", state.version());
-            field.put("s", state.system());
-            field.put("t", moments.of(state.time()));
+    private static String held(Golden golden) {
+        ObjectNode held = Json.MAPPER.createObjectNode();
+        golden.fields().forEach((path, state) -> {
+            if (state.value() != null) {
+                held.set(path, state.value());
+            }
         });
-        return Json.text(object);
+        return Json.text(held);
     }
 
-    private static Map<String, FieldState> fields(byte[] stored, Moments moments) {
+    private record Origin(long version, String system, Instant time) {}
+
+    /** Most fields came with few changes: what they have in common is written once. */
+    private static String origins(Golden golden, Moments moments) {
+        Map<Origin, ArrayNode> paths = new HashMap<>();
+        golden.fields().forEach((path, state) -> paths.computeIfAbsent(
+                        new Origin(state.version(), state.system(), state.time()),
+                        origin -> Json.MAPPER.createArrayNode())
+                .add(path));
+        ArrayNode origins = Json.MAPPER.createArrayNode();
+        paths.forEach((origin, of) -> origins.addObject()
+                .put("n", origin.version())
+                .put("s", origin.system())
+                .put("t", moments.of(origin.time()))
+                .set("f", of));
+        return Json.text(origins);
+    }
+
+    private static Map<String, FieldState> fields(byte[] values, byte[] origins, Moments moments) {
+        JsonNode held = Json.stored(values);
         Map<String, FieldState> fields = new HashMap<>();
-        Json.stored(stored).properties().forEach(entry -> {
-            JsonNode field = entry.getValue();
-            JsonNode value = field.get("v");
-            fields.put(
-                    entry.getKey(),
-                    new FieldState(
-                            value == null || value.isNull() ? null : value,
-                            field.get("n").asLong(),
-                            field.get("s").asText(),
-                            moments.of(field.get("t").asText())));
-        });
+        for (JsonNode origin : Json.stored(origins)) {
+            long version = origin.get("n").asLong();
+            String system = origin.get("s").asText();
+            Instant time = moments.of(origin.get("t").asText());
+            for (JsonNode path : origin.get("f")) {
+                fields.put(path.asText(), new FieldState(held.get(path.asText()), version, system, time));
+            }
+        }
         return fields;
     }
 
     /** What a row holds, as it was read: as long as a base has this very map, the row has it already. */
     private static final class Stored extends HashMap<String, JsonNode> {
-        Stored(Map<String, JsonNode> values) {
-            super(values);
+        Stored(JsonNode object) {
+            super(object.size() * 4 / 3 + 1);
+            object.properties().forEach(entry -> put(entry.getKey(), entry.getValue()));
         }
     }
 
@@ -681,12 +701,12 @@ class JdbcRecords implements Records {
                         entry.getKey(),
                         new Base.Stated(
                                 entry.getValue().get("v"),
-                                Instant.parse(entry.getValue().get("t").asText()))));
+                                Times.read(entry.getValue().get("t").asText()))));
         return new Base(
                 row.getString("system"),
                 row.getBoolean("known"),
                 row.getBoolean("present"),
-                new Stored(map(Json.stored(held))),
+                new Stored(Json.stored(held)),
                 unusable,
                 row.getString("position"),
                 new Ticks(row.getLong("tick_began"), row.getLong("tick_ended")),

@@ -105,8 +105,8 @@ public interface Records {
 
     /**
      * @param due whether the system is due; a due base keeps the time since when it is
-     * @param former what was read of it, or null: what is marked as due already need not be marked again, since whoever
-     *     takes the mark away replaces the base
+     * @param former what was read of it, or null: what is marked as due already need not be marked again, nor what is
+     *     not be cleared, since whoever changes the mark for this version replaces the base
      * @param waitingFor fields that are not there yet, empty for none
      * @param refused see {@link Delivery#refused}
      * @param digest of what the system held at the base's ticks, in its own form. Null: not known; the one that is

@@ -260,11 +260,11 @@ class Runs {
                 where g.entity = ? and g.id > ? and (cast(? as text) is null or g.id <= ?) and b.doubt is not true
                   and not exists (select from due d where d.entity = g.entity and d.id = g.id and d.system = ?)
                   and case
-                    when g.fields -> 'deleted' ->> 'v' = 'true' then b.present and b.held ->> 'deleted' is distinct from 'true'
+                    when g.held ->> 'deleted' = 'true' then b.present and b.held ->> 'deleted' is distinct from 'true'
                     when b.present is not true then true
-                    else exists (
-                      select from jsonb_each(g.fields::jsonb) as f (path, state)
-                      where nullif(f.state -> 'v', 'null') is distinct from nullif((b.held -> f.path)::jsonb, 'null')
+                    else g.held::jsonb <> b.held::jsonb and exists (
+                      select from (select json_object_keys(g.held) union select json_object_keys(b.held)) as f (path)
+                      where (g.held -> f.path)::jsonb is distinct from (b.held -> f.path)::jsonb
                         and split_part(f.path, '.', 1) <> all (?)
                         and not coalesce(jsonb_exists((b.detail -> 'sent')::jsonb, f.path), false)
                         and not coalesce(jsonb_exists((b.detail -> 'unusable')::jsonb, split_part(f.path, '.', 1)), false))

@@ -67,9 +67,10 @@ final class Shop {
                 'quantity', quantity, 'unit_price', unit_price) order by line_no)
                 from order_items i where i.order_id = o.order_id), 'deleted', deleted) as held
             from orders o where order_id like '%1$s%%';
-            insert into sync.golden (entity, id, version, fields, updated_at)
-            select 'order', id, 1, (select jsonb_object_agg(key, jsonb_build_object('v', value, 'n', 1, 's', 'app',
-              't', '2020-01-01T00:00:00.000000Z')) from jsonb_each(held)), '2020-01-01Z' from known;
+            insert into sync.golden (entity, id, version, held, origins, updated_at)
+            select 'order', id, 1, held, json_build_array(json_build_object('n', 1, 's', 'app',
+              't', '2020-01-01T00:00:00.000000Z', 'f', (select json_agg(path) from jsonb_object_keys(held) path))),
+              '2020-01-01Z' from known;
             insert into sync.base (entity, id, system, known, present, held, position, tick_began, tick_ended, seen,
               observed_at)
             select 'order', id, system, true, true, held, '2020-01-01T00:00:00.000000Z', nextval('sync.tick'),
