@@ -7,13 +7,13 @@ import dev.twinsync.merge.Ticks;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
+import dev.twinsync.record.Times;
 import dev.twinsync.state.Observations;
 import dev.twinsync.state.Records;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
-import java.time.OffsetDateTime;
 import java.time.format.DateTimeParseException;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -48,6 +48,9 @@ public class Capture {
 
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
 
+    /** After so many turns that found nothing, a poll passes over every second one until there is something again. */
+    private static final int QUIET = 30;
+
     private final Schemas schemas;
     private final Records records;
     private final Observations observations;
@@ -68,6 +71,7 @@ public class Capture {
 
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
     private final Map<String, Instant> turns = new ConcurrentHashMap<>();
+    private final Map<String, Integer> quiet = new ConcurrentHashMap<>();
 
     Capture(
             Schemas schemas,
@@ -96,12 +100,22 @@ public class Capture {
     public void poll(String system, String entity) {
         Schema schema = schemas.of(entity);
         String name = "poll-" + system + '-' + schema.plural();
+        int empty = quiet.getOrDefault(name, 0);
+        if (empty > QUIET && empty % 2 == 0) {
+            quiet.put(name, empty + 1);
+            return;
+        }
         guarded(name, () -> {
+            boolean[] found = {false};
             if (isTable(system, schema)) {
-                tables.turn(name, system, schema, this::read);
+                tables.turn(name, system, schema, (of, entities, ids) -> {
+                    found[0] |= !ids.isEmpty();
+                    read(of, entities, ids);
+                });
             } else {
-                cursors.turn(name, cursor -> changes(system, schema, cursor));
+                cursors.turn(name, cursor -> found[0] = changes(system, schema, cursor));
             }
+            quiet.put(name, found[0] ? 0 : empty + 1);
         });
     }
 
@@ -210,7 +224,8 @@ public class Capture {
         return camel.getRoute("lock-" + system + '-' + schema.plural()) != null;
     }
 
-    private void changes(String system, Schema schema, Cursors.Cursor cursor) {
+    /** @return whether there was anything */
+    private boolean changes(String system, Schema schema, Cursors.Cursor cursor) {
         JsonNode value = cursor.value();
         String after = value == null ? null : value.path("after").asText(null);
         // a turn ends after some pages, so that what it has done is kept
@@ -241,9 +256,10 @@ public class Capture {
                 cursor.move(Json.MAPPER.createObjectNode().put("after", after));
             }
             if (page.path("items").size() < changesPage) {
-                return;
+                return pages > 0 || !readings.isEmpty();
             }
         }
+        return true;
     }
 
     /** The reading of a record as an API shows it: {@code {id, data, updated_at, deleted, digest}}. */
@@ -331,7 +347,7 @@ public class Capture {
 
     private static Instant instant(String position) {
         try {
-            return position == null ? null : OffsetDateTime.parse(position).toInstant();
+            return position == null ? null : Times.read(position);
         } catch (DateTimeParseException e) {
             return null;
         }
