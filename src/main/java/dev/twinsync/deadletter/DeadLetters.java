@@ -41,6 +41,9 @@ import org.springframework.stereotype.Component;
 @Component("deadLetters")
 public class DeadLetters implements Retried {
 
+    private static final Set<String> NUMBERS =
+            Set.of("kafka_dlt-original-partition", "kafka_dlt-original-offset", "kafka_dlt-original-timestamp");
+
     private static final Logger LOG = LoggerFactory.getLogger(DeadLetters.class);
     private static final Logger EVENTS = LoggerFactory.getLogger("dev.twinsync.events");
     static final String LETTER = "sync-letter";
@@ -188,7 +191,7 @@ public class DeadLetters implements Retried {
 
     /** Some writers of dead-letter headers give numbers in binary. */
     private static String text(String name, byte[] bytes) {
-        boolean number = name.matches("kafka_dlt-original-(partition|offset|timestamp)");
+        boolean number = NUMBERS.contains(name);
         if (number && bytes.length == Integer.BYTES && !new String(bytes, StandardCharsets.US_ASCII).matches("\\d+")) {
             return String.valueOf(ByteBuffer.wrap(bytes).getInt());
         }
