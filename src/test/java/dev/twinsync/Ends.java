@@ -9,7 +9,6 @@ import dev.twinsync.capture.Capture;
 import dev.twinsync.devservices.MiniProgram;
 import dev.twinsync.devservices.Neighbours;
 import dev.twinsync.flow.KafkaClients;
-import dev.twinsync.merge.Golden;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
@@ -208,48 +207,18 @@ final class Ends {
         Map<String, Map<String, JsonNode>> atMini = new HashMap<>();
         mini.all(entity).forEach((id, data) -> {
             if (id.startsWith(prefix)) {
-                atMini.put(id, normal(schema, (ObjectNode) data));
+                atMini.put(id, Comparison.normal(schema, (ObjectNode) data));
             }
         });
         Set<String> ids = new TreeSet<>(atApp.keySet());
         ids.addAll(atMini.keySet());
         ids.addAll(state.queryForList(
                 "select id from golden where entity = ? and starts_with(id, ?)", String.class, entity, prefix));
-        List<String> differences = new ArrayList<>();
-        service.getBean(Records.class).load(entity, ids).forEach((id, snapshot) -> {
-            Golden golden = snapshot.golden();
-            if (golden.deleted()) {
-                // a deletion is all that is said of a deleted record
-                if (!deleted(atApp.get(id)) || !deleted(atMini.get(id))) {
-                    differences.add(id + " is deleted, but not at both ends");
-                }
-                return;
-            }
-            compare(id, "app", golden.values(), atApp.getOrDefault(id, Map.of()), differences);
-            compare(id, "mini", golden.values(), atMini.getOrDefault(id, Map.of()), differences);
-        });
-        return differences;
-    }
-
-    private static boolean deleted(Map<String, JsonNode> values) {
-        return values == null
-                || values.containsKey("deleted") && values.get("deleted").asBoolean();
-    }
-
-    private static void compare(
-            String id,
-            String system,
-            Map<String, JsonNode> golden,
-            Map<String, JsonNode> held,
-            List<String> differences) {
-        Set<String> paths = new TreeSet<>(golden.keySet());
-        paths.addAll(held.keySet());
-        for (String path : paths) {
-            if (!java.util.Objects.equals(golden.get(path), held.get(path))) {
-                differences.add(
-                        id + ' ' + path + ": golden " + golden.get(path) + ", " + system + ' ' + held.get(path));
-            }
-        }
+        Map<String, Map<String, JsonNode>> golden = new HashMap<>();
+        service.getBean(Records.class)
+                .load(entity, ids)
+                .forEach((id, snapshot) -> golden.put(id, snapshot.golden().values()));
+        return Comparison.differences(golden, Map.of("app", atApp, "mini", atMini));
     }
 
     private Map<String, Map<String, JsonNode>> atApp(Schema schema, String prefix) {
@@ -265,16 +234,10 @@ final class Ends {
         Map<String, Map<String, JsonNode>> read = new HashMap<>();
         for (Object row : rows) {
             Map<?, ?> columns = (Map<?, ?>) row;
-            read.put(String.valueOf(columns.get("id")), normal(schema, (ObjectNode)
+            read.put(String.valueOf(columns.get("id")), Comparison.normal(schema, (ObjectNode)
                     Json.read((String) columns.get("data"))));
         }
         return read;
-    }
-
-    private static Map<String, JsonNode> normal(Schema schema, ObjectNode data) {
-        Schema.Normalised normalised = schema.normalise(data, true);
-        assertThat(normalised.problems()).isEmpty();
-        return normalised.values();
     }
 
     /** What the sandbox saw that it should never see, since a moment that is remembered by making one. */

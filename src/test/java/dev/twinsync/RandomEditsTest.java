@@ -2,23 +2,15 @@ package dev.twinsync;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.math.BigDecimal;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
-import org.springframework.jdbc.datasource.DataSourceTransactionManager;
-import org.springframework.transaction.support.TransactionTemplate;
 
 /** People and programs edit both ends at once, for some seconds and with no regard for each other. */
 class RandomEditsTest {
@@ -27,27 +19,9 @@ class RandomEditsTest {
     private static final String ORDER = "rnd-o-";
     private static final int THREADS = 4;
     private static final int EDITS = 500;
-    private static final int RECORDS = 40;
-
-    /** Fewer in all than what the sweep takes for a mass deletion. */
-    private static final int HARD_DELETES = 5;
-
-    private static final List<String> NAMES = List.of("张三", " 李四 ", "王五", "e\u0301mile", "名字'; --", "小明", "𠮷野家");
-    private static final List<String> LANGUAGES = List.of("zh-CN", "zh-cn", "en-US", "ja");
-    private static final List<String> STAGES =
-            List.of("pending_payment", "paid", "shipped", "delivered", "completed", "refunding", "refunded");
-
     private final Ends ends = Ends.shared();
-    private final TransactionTemplate transaction =
-            new TransactionTemplate(new DataSourceTransactionManager(ends.app.getDataSource()));
     private final long seed = Long.getLong("seed", System.nanoTime());
-    private final AtomicInteger hardDeletes = new AtomicInteger();
-    private final Map<String, AtomicInteger> made = new ConcurrentHashMap<>();
-
-    private interface Edit {
-        /** @return whether there was something to edit */
-        boolean make();
-    }
+    private final Edits edits = new Edits(ends.app.getDataSource(), ends.mini, "rnd-");
 
     @Test
     void twoThousandEditsAtBothEndsAtOnceEndWithBothEqual() throws Exception {
@@ -71,8 +45,8 @@ class RandomEditsTest {
         assertThat(ends.letters("q=rnd-")).as("seed %d", seed).isEmpty();
 
         // and that was not for want of trying
-        assertThat(made.values().stream().mapToInt(AtomicInteger::get).sum()).isEqualTo(THREADS * EDITS);
-        assertThat(made.keySet())
+        assertThat(edits.count()).isEqualTo(THREADS * EDITS);
+        assertThat(edits.made().keySet())
                 .contains(
                         "app user made",
                         "app user nickname",
@@ -91,7 +65,7 @@ class RandomEditsTest {
                         "mini order status",
                         "mini order items",
                         "mini order amount");
-        assertThat(hardDeletes.get()).isBetween(HARD_DELETES, 2 * HARD_DELETES + 2);
+        assertThat(edits.hardDeletes()).isBetween(Edits.HARD_DELETES, 2 * Edits.HARD_DELETES + 2);
         assertThat(ends.mini.writes().size() - before).isGreaterThan(200);
         assertThat(ends.state.queryForObject(
                         "select count(*) from history where starts_with(id, 'rnd-') and kind = 'merged'", Long.class))
@@ -109,16 +83,11 @@ class RandomEditsTest {
         clock.scheduleAtFixedRate(
                 () -> {
                     try {
-                        while (count.get() < EDITS) {
-                            String kind = kind(random, thread % 2 == 0 ? "app" : "mini");
-                            if (edit(random, kind).make()) {
-                                made.computeIfAbsent(kind, k -> new AtomicInteger())
-                                        .incrementAndGet();
-                                count.incrementAndGet();
-                                return;
-                            }
+                        if (count.incrementAndGet() > EDITS) {
+                            done.complete(null);
+                            return;
                         }
-                        done.complete(null);
+                        edits.make(random, thread % 2 == 0 ? "app" : "mini");
                     } catch (RuntimeException | Error e) {
                         done.completeExceptionally(e);
                     }
@@ -127,246 +96,5 @@ class RandomEditsTest {
                 10,
                 TimeUnit.MILLISECONDS);
         return done;
-    }
-
-    private static String kind(Random random, String end) {
-        boolean user = random.nextBoolean();
-        String what =
-                switch (random.nextInt(20)) {
-                    case 0, 1, 2 -> "made";
-                    case 3, 4, 5, 6, 7 -> user ? "nickname" : "status";
-                    case 8, 9, 10, 11 -> user ? "phone" : "items";
-                    case 12, 13, 14 -> user ? "notifications" : "amount";
-                    case 15 -> user ? "language" : "carrier";
-                    case 16 -> user ? "avatar" : "tracking";
-                    case 17 -> user ? "unionid" : "payment";
-                    case 18 -> random.nextInt(3) == 0 ? "deleted" : "made";
-                    default -> end.equals("app") ? random.nextInt(2) == 0 ? "gone" : "revived" : "revived";
-                };
-        return end + (user ? " user " : " order ") + what;
-    }
-
-    private Edit edit(Random random, String kind) {
-        String[] words = kind.split(" ");
-        String id = (words[1].equals("user") ? USER : ORDER) + random.nextInt(RECORDS);
-        if (words[0].equals("app")) {
-            return words[1].equals("user") ? appUser(random, id, words[2]) : appOrder(random, id, words[2]);
-        }
-        return words[1].equals("user") ? miniUser(random, id, words[2]) : miniOrder(random, id, words[2]);
-    }
-
-    // -- at the app
-
-    private Edit appUser(Random random, String id, String what) {
-        String name = pick(random, NAMES);
-        String phone = spelled(random);
-        String key = random.nextBoolean() ? "order" : "marketing";
-        boolean value = random.nextBoolean();
-        return switch (what) {
-            case "made" ->
-                () -> ends.app.update(
-                                "insert into users (user_id, nickname, phone) values (?, ?, ?) on conflict do nothing",
-                                id,
-                                name,
-                                phone)
-                        == 1;
-            case "nickname" -> set("users", id, "nickname = ?", name);
-            case "phone" -> set("users", id, "phone = ?", phone);
-            case "notifications" ->
-                random.nextInt(4) == 0
-                        ? set("users", id, "notifications = notifications - ?", key)
-                        : set("users", id, "notifications = notifications || jsonb_build_object(?, ?)", key, value);
-            case "language" -> set("users", id, "language = ?", pick(random, LANGUAGES));
-            case "avatar" -> set("users", id, "avatar = ?", avatar(random));
-            case "unionid" -> set("users", id, "unionid = user_id || ?", "-" + random.nextInt(1_000_000_000));
-            case "deleted" -> set("users", id, "deleted = true");
-            case "revived" -> set("users", id, "deleted = false");
-            default -> gone("users", id);
-        };
-    }
-
-    private Edit appOrder(Random random, String id, String what) {
-        String user = USER + random.nextInt(RECORDS);
-        BigDecimal amount = amount(random);
-        List<Map<String, Object>> items = items(random);
-        return switch (what) {
-            case "made" ->
-                () -> ends.app.update(
-                                "insert into orders (order_id, user_id, status, payment_amount)"
-                                        + " values (?, ?, 'pending_payment', ?) on conflict do nothing",
-                                id,
-                                user,
-                                amount)
-                        == 1;
-            case "status" ->
-                set(
-                        "orders",
-                        id,
-                        "status = case status when 'pending_payment' then 'paid' when 'paid' then 'shipped'"
-                                + " when 'shipped' then 'delivered' when 'delivered' then ? when 'completed' then 'refunding'"
-                                + " when 'refunding' then 'refunded' else status end",
-                        random.nextBoolean() ? "completed" : "refunding");
-            case "items" ->
-                () -> Boolean.TRUE.equals(transaction.execute(status -> {
-                    if (!set("orders", id, "order_id = order_id").make()) {
-                        return false;
-                    }
-                    ends.app.update("delete from order_items where order_id = ?", id);
-                    items.forEach(item -> ends.app.update(
-                            "insert into order_items values (?, ?, ?, ?, ?, ?)",
-                            id,
-                            item.get("line_no"),
-                            item.get("sku"),
-                            item.get("title"),
-                            item.get("quantity"),
-                            item.get("unit_price")));
-                    return true;
-                }));
-            case "amount" -> set("orders", id, "payment_amount = ?", amount);
-            case "carrier" -> set("orders", id, "carrier = ?", pick(random, List.of("顺丰", "SF", "ZTO", "某快递")));
-            case "tracking" -> set("orders", id, "tracking_number = ?", "T" + random.nextInt(1000));
-            case "payment" -> set("orders", id, "payment_method = ?", random.nextBoolean() ? "wechat_pay" : "alipay");
-            case "deleted" -> set("orders", id, "deleted = true");
-            case "revived" -> set("orders", id, "deleted = false");
-            default -> gone("orders", id);
-        };
-    }
-
-    private Edit set(String table, String id, String assignment, Object... values) {
-        List<Object> arguments = new ArrayList<>(List.of(values));
-        arguments.add(id);
-        String key = table.substring(0, table.length() - 1) + "_id";
-        return () -> ends.app.update(
-                        "update " + table + " set " + assignment + ", updated_at = clock_timestamp() where " + key
-                                + " = ?",
-                        arguments.toArray())
-                == 1;
-    }
-
-    private Edit gone(String table, String id) {
-        String key = table.substring(0, table.length() - 1) + "_id";
-        return () -> {
-            long already = made.getOrDefault(
-                            table.equals("users") ? "app user gone" : "app order gone", new AtomicInteger())
-                    .get();
-            if (already >= HARD_DELETES
-                    || ends.app.update("delete from " + table + " where " + key + " = ?", id) == 0) {
-                return false;
-            }
-            hardDeletes.incrementAndGet();
-            return true;
-        };
-    }
-
-    // -- at the mini-program
-
-    private Edit miniUser(Random random, String id, String what) {
-        Map<String, Object> fields = new HashMap<>();
-        switch (what) {
-            case "made" -> {
-                fields.put("nickname", pick(random, NAMES));
-                fields.put("phone", spelled(random));
-            }
-            case "nickname" -> fields.put("nickname", pick(random, NAMES));
-            case "phone" -> fields.put("phone", random.nextInt(5) == 0 ? null : spelled(random));
-            case "language" -> fields.put("language", pick(random, LANGUAGES));
-            case "avatar" -> fields.put("avatar", avatar(random));
-            case "unionid" -> fields.put("unionid", id + "-" + random.nextInt(1_000_000_000));
-            case "deleted" -> fields.put("deleted", true);
-            case "revived" -> fields.put("deleted", false);
-            default -> {
-                JsonNode held = ends.mini.read("user", id);
-                ObjectNode keys = held != null && held.path("notifications") instanceof ObjectNode object
-                        ? object.deepCopy()
-                        : dev.twinsync.record.Json.MAPPER.createObjectNode();
-                keys.put(pick(random, List.of("order", "marketing", "night")), random.nextBoolean());
-                fields.put("notifications", keys);
-            }
-        }
-        return at("user", id, what, fields);
-    }
-
-    private Edit miniOrder(Random random, String id, String what) {
-        Map<String, Object> fields = new HashMap<>();
-        switch (what) {
-            case "made" -> {
-                fields.put("user_id", USER + random.nextInt(RECORDS));
-                fields.put("status", "pending_payment");
-                fields.put("payment_amount", amount(random));
-                fields.put("items", items(random));
-            }
-            case "status" -> {
-                JsonNode held = ends.mini.read("order", id);
-                int stage =
-                        held == null ? -1 : STAGES.indexOf(held.path("status").asText());
-                if (stage + 1 < STAGES.size()) {
-                    fields.put("status", STAGES.get(stage + 1));
-                }
-            }
-            case "items" -> fields.put("items", items(random));
-            case "amount" -> fields.put("payment_amount", amount(random));
-            case "payment" -> fields.put("payment_method", random.nextBoolean() ? "wechat_pay" : "alipay");
-            case "deleted" -> fields.put("deleted", true);
-            case "revived" -> fields.put("deleted", false);
-            default ->
-                fields.put(
-                        "shipping_info",
-                        Map.of("carrier", pick(random, List.of("顺丰", "SF", "ZTO")), "tracking_number", "M1"));
-        }
-        return at("order", id, what, fields);
-    }
-
-    private Edit at(String entity, String id, String what, Map<String, Object> fields) {
-        return () -> {
-            if (fields.isEmpty() || what.equals("made") != (ends.mini.read(entity, id) == null)) {
-                return false;
-            }
-            ends.mini.edit(entity, id, fields);
-            return true;
-        };
-    }
-
-    // -- values
-
-    private static <T> T pick(Random random, List<T> list) {
-        return list.get(random.nextInt(list.size()));
-    }
-
-    /** One of a few numbers, in one of the ways in which people write it. */
-    private static String spelled(Random random) {
-        String number = "1380013800" + random.nextInt(10);
-        return switch (random.nextInt(5)) {
-            case 0 -> number;
-            case 1 -> "+86" + number;
-            case 2 -> "0" + number;
-            case 3 -> number.substring(0, 3) + ' ' + number.substring(3, 7) + '-' + number.substring(7);
-            default -> "0086 " + number;
-        };
-    }
-
-    private static String avatar(Random random) {
-        return "https://img.example.com/" + random.nextInt(100) + ".jpg";
-    }
-
-    private static BigDecimal amount(Random random) {
-        return BigDecimal.valueOf(random.nextInt(1_000_000), 2);
-    }
-
-    private static List<Map<String, Object>> items(Random random) {
-        List<Map<String, Object>> items = new ArrayList<>();
-        for (int line = 1; line <= random.nextInt(4); line++) {
-            items.add(Map.of(
-                    "line_no",
-                    line,
-                    "sku",
-                    "S" + random.nextInt(100),
-                    "title",
-                    pick(random, NAMES),
-                    "quantity",
-                    1 + random.nextInt(9),
-                    "unit_price",
-                    amount(random)));
-        }
-        return items;
     }
 }
