@@ -28,14 +28,23 @@ public final class Broker implements AutoCloseable {
     /** @param port 0 for any free one */
     public static Broker start(int port) throws Exception {
         int own = port == 0 ? free() : port;
+        return start(own, own, Files.createTempDirectory("twinsync-kafka"));
+    }
+
+    /**
+     * Starts one with what its folder holds, nothing at first.
+     *
+     * @param own where it listens
+     * @param advertised where its clients are told that it does
+     */
+    public static Broker start(int own, int advertised, Path folder) throws Exception {
         int controller = free();
-        Path folder = Files.createTempDirectory("twinsync-kafka");
         Map<String, String> settings = Map.ofEntries(
                 Map.entry("process.roles", "broker,controller"),
                 Map.entry("node.id", "1"),
                 Map.entry("controller.quorum.voters", "1@127.0.0.1:" + controller),
                 Map.entry("listeners", "PLAINTEXT://127.0.0.1:" + own + ",CONTROLLER://127.0.0.1:" + controller),
-                Map.entry("advertised.listeners", "PLAINTEXT://127.0.0.1:" + own),
+                Map.entry("advertised.listeners", "PLAINTEXT://127.0.0.1:" + advertised),
                 Map.entry("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
                 Map.entry("controller.listener.names", "CONTROLLER"),
                 Map.entry("inter.broker.listener.name", "PLAINTEXT"),
@@ -49,18 +58,24 @@ public final class Broker implements AutoCloseable {
                 Map.entry("num.network.threads", "2"),
                 Map.entry("num.io.threads", "4"),
                 Map.entry("log.cleaner.dedupe.buffer.size", "4194304"));
+        if (!Files.exists(folder.resolve("log").resolve("meta.properties"))) {
+            format(folder.resolve("log"));
+        }
+        KafkaRaftServer server = new KafkaRaftServer(KafkaConfig.fromProps(properties(settings)), Time.SYSTEM);
+        server.startup();
+        return new Broker(server, folder, own);
+    }
+
+    private static void format(Path log) throws Exception {
         Formatter formatter = new Formatter();
         formatter
                 .setNodeId(1)
                 .setClusterId(Uuid.randomUuid().toString())
                 .setControllerListenerName("CONTROLLER")
-                .setMetadataLogDirectory(folder.resolve("log").toString())
-                .addDirectory(folder.resolve("log").toString())
+                .setMetadataLogDirectory(log.toString())
+                .addDirectory(log.toString())
                 .setPrintStream(new java.io.PrintStream(java.io.OutputStream.nullOutputStream()));
         formatter.run();
-        KafkaRaftServer server = new KafkaRaftServer(KafkaConfig.fromProps(properties(settings)), Time.SYSTEM);
-        server.startup();
-        return new Broker(server, folder, own);
     }
 
     private static java.util.Properties properties(Map<String, String> settings) {

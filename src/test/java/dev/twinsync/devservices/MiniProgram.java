@@ -94,6 +94,12 @@ public final class MiniProgram implements AutoCloseable {
 
     private record Answered(String request, ObjectNode answer) {}
 
+    /** What becomes of an answer's body on its way; its status stays. */
+    public interface Distortion {
+        /** @return what is sent instead */
+        byte[] of(String path, byte[] body);
+    }
+
     /** A write that was asked for. */
     public record Write(String entity, String id, String key, JsonNode data, int code) {}
 
@@ -138,6 +144,10 @@ public final class MiniProgram implements AutoCloseable {
     private volatile boolean keepsWrites = true;
     private volatile Watcher watcher;
     private volatile boolean keepsLooks;
+    private volatile Distortion distortion;
+    private final AtomicInteger failed = new AtomicInteger();
+    private final AtomicInteger pollsAtOnce = new AtomicInteger();
+    private final Set<String> polled = ConcurrentHashMap.newKeySet();
 
     private MiniProgram(HttpServer server) {
         this.server = server;
@@ -228,6 +238,7 @@ public final class MiniProgram implements AutoCloseable {
         faults.clear();
         writes.clear();
         always = null;
+        distortion = null;
         batches = true;
         for (AtomicInteger count : List.of(echoes, backwards, concurrent, violations, requests)) {
             count.set(0);
@@ -308,6 +319,11 @@ public final class MiniProgram implements AutoCloseable {
         apiKey = key;
     }
 
+    /** Each answer goes through it; null ends it. */
+    public void distort(Distortion with) {
+        distortion = with;
+    }
+
     /** Whether each write is remembered for {@link #writes}; benchmarks have too many. */
     public void keepsWrites(boolean keeps) {
         keepsWrites = keeps;
@@ -344,6 +360,16 @@ public final class MiniProgram implements AutoCloseable {
         return violations.get();
     }
 
+    /** Calls that a switch made to fail, or whose answer it spoilt. */
+    public int failed() {
+        return failed.get();
+    }
+
+    /** Calls of /changes while another of the same entity was under way. */
+    public int pollsAtOnce() {
+        return pollsAtOnce.get();
+    }
+
     public int requests() {
         return requests.get();
     }
@@ -366,6 +392,10 @@ public final class MiniProgram implements AutoCloseable {
                 return;
             }
             if (always != null) {
+                failed.incrementAndGet();
+                if (always == 429) {
+                    exchange.getResponseHeaders().set("Retry-After", "1");
+                }
                 answer(exchange, always, message(always, "by a switch"));
                 return;
             }
@@ -383,6 +413,9 @@ public final class MiniProgram implements AutoCloseable {
                         fault = faults.poll();
                     }
                 }
+            }
+            if (fault != null) {
+                failed.incrementAndGet();
             }
             if (fault == Fault.RESET) {
                 return;
@@ -411,6 +444,13 @@ public final class MiniProgram implements AutoCloseable {
             }
             Object[] result = write ? post(exchange, path, json, arrived) : get(exchange, path);
             if (fault == Fault.APPLIED_THEN_RESET) {
+                return;
+            }
+            Distortion with = distortion;
+            if (with != null) {
+                failed.incrementAndGet();
+                raw(exchange, (Integer) result[0], "application/json", with.of(path, JSON.writeValueAsBytes((JsonNode)
+                        result[1])));
                 return;
             }
             answer(exchange, (Integer) result[0], (JsonNode) result[1]);
@@ -577,7 +617,17 @@ public final class MiniProgram implements AutoCloseable {
         Map<String, String> query = query(exchange.getRequestURI().getRawQuery());
         String[] parts = path.substring(1).split("/", 2);
         if (path.equals("/changes")) {
-            return result(200, changes(query));
+            boolean alone = polled.add(String.valueOf(query.get("entity")));
+            if (!alone) {
+                pollsAtOnce.incrementAndGet();
+            }
+            try {
+                return result(200, changes(query));
+            } finally {
+                if (alone) {
+                    polled.remove(String.valueOf(query.get("entity")));
+                }
+            }
         }
         if (keepsLooks) {
             synchronized (this) {

@@ -10,7 +10,10 @@ import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** A real PostgreSQL that keeps what it was told (fsync on) and whose log can be decoded (wal_level logical). */
 public final class Postgres implements AutoCloseable {
@@ -71,6 +74,60 @@ public final class Postgres implements AutoCloseable {
             }
         });
         Files.deleteIfExists(pidFile);
+    }
+
+    public int port() {
+        return server.getPort();
+    }
+
+    /** Ends all its processes at once, as {@code pg_ctl stop -m immediate} does: it recovers by its log. */
+    public void stopAtOnce() throws IOException {
+        ProcessHandle postmaster = postmaster();
+        signal(postmaster, "QUIT");
+        postmaster.onExit().join();
+    }
+
+    /** Starts it again, as it was started first. */
+    public void startAgain() throws IOException, InterruptedException {
+        Path data = folder.resolve("data");
+        String options = Files.readString(data.resolve("postmaster.opts")).strip();
+        List<String> command = new ArrayList<>();
+        if (System.getProperty("user.name").equals("root")) {
+            // which it refuses to be run by
+            command.addAll(List.of("unshare", "-U"));
+        }
+        command.add(options.substring(0, options.indexOf(' ')));
+        Matcher option = Pattern.compile("\"([^\"]*)\"").matcher(options);
+        while (option.find()) {
+            command.add(option.group(1));
+        }
+        new ProcessBuilder(command)
+                .redirectErrorStream(true)
+                .redirectOutput(folder.resolve("again.log").toFile())
+                .start();
+        for (long until = System.nanoTime() + 60_000_000_000L; ; Thread.sleep(50)) {
+            try (Connection connection = connect("postgres")) {
+                return;
+            } catch (SQLException e) {
+                if (System.nanoTime() > until) {
+                    throw new IOException(Files.readString(folder.resolve("again.log")), e);
+                }
+            }
+        }
+    }
+
+    private ProcessHandle postmaster() throws IOException {
+        String pid = Files.readAllLines(folder.resolve("data").resolve("postmaster.pid"))
+                .get(0)
+                .strip();
+        return ProcessHandle.of(Long.parseLong(pid)).orElseThrow();
+    }
+
+    private static void signal(ProcessHandle process, String signal) throws IOException {
+        new ProcessBuilder("kill", "-" + signal, String.valueOf(process.pid()))
+                .start()
+                .onExit()
+                .join();
     }
 
     public String url() {
