@@ -1,5 +1,6 @@
 package dev.twinsync.flow;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import java.io.IOException;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -33,7 +34,10 @@ public class FailurePolicy {
     private List<String> permanentSqlState = List.of();
 
     public Kind kind(Throwable failure) {
+        boolean connectionLost = false;
         for (Throwable at = failure; at != null; at = at.getCause() == at ? null : at.getCause()) {
+            // a pool whose connection has broken says so in an exception that no server gave a state
+            connectionLost |= at instanceof SQLException sql && sql.getSQLState() == null;
             if (at instanceof CallFailed call) {
                 if (call.status() == 0 || transientStatus.contains(call.status())) {
                     return Kind.TRANSIENT;
@@ -57,6 +61,11 @@ public class FailurePolicy {
                 }
                 return Kind.TRANSIENT;
             }
+            if (at instanceof JsonProcessingException) {
+                // an IOException by birth, but it is this message's: waited for, it would hold up all the others for
+                // ever
+                return Kind.PERMANENT;
+            }
             if (at instanceof IOException
                     || at instanceof InterruptedException // the service stops: what it could not do comes again
                     || at instanceof org.springframework.dao.TransientDataAccessException
@@ -65,7 +74,7 @@ public class FailurePolicy {
                 return Kind.TRANSIENT;
             }
         }
-        return Kind.UNKNOWN;
+        return connectionLost ? Kind.TRANSIENT : Kind.UNKNOWN;
     }
 
     /** Whether a failure is waited for: it passes, or it is everyone's until somebody mends it. */
