@@ -2,6 +2,7 @@ package dev.twinsync.capture;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.flow.CallFailed;
 import dev.twinsync.merge.Observation;
 import dev.twinsync.merge.Ticks;
 import dev.twinsync.record.Json;
@@ -237,11 +238,20 @@ public class Capture {
             JsonNode page = template.requestBodyAndHeaders(
                     "direct:find-" + system + '-' + schema.plural(), null, headers, JsonNode.class);
             if (page == null || !page.path("items").isArray()) {
-                throw new IllegalStateException("the answer of /changes has no items");
+                throw new CallFailed(0, "the answer of /changes has no items", null, null, null);
+            }
+            if (page.hasNonNull("next")
+                    && !page.path("next").isTextual()
+                    && !page.path("next").isIntegralNumber()) {
+                // a cursor that is none, once kept, would stand in the way of every later turn
+                throw new CallFailed(0, "the answer of /changes has no cursor in next", null, null, null);
             }
             Ticks ticks = new Ticks(began, page.path("items").isEmpty() ? began : records.tick());
             List<Observation> readings = new ArrayList<>();
             for (JsonNode item : page.path("items")) {
+                if (!item.path("id").isValueNode() || item.path("id").isNull()) {
+                    throw new CallFailed(0, "an item of /changes has no id", null, null, null);
+                }
                 String id = item.path("id").asText();
                 if (schema.refuseId(id) != null) {
                     LOG.warn("{} gives an id of {} that can't be one: passed over", system, schema.entity());
@@ -262,11 +272,24 @@ public class Capture {
         return true;
     }
 
-    /** The reading of a record as an API shows it: {@code {id, data, updated_at, deleted, digest}}. */
+    /**
+     * The reading of a record as an API shows it: {@code {id, data, updated_at, deleted, digest}}.
+     *
+     * @throws CallFailed where it shows no record: read as one whose fields are all empty, it would clear them at every
+     *     other system
+     */
     public Observation reading(String system, Schema schema, String id, JsonNode item, Ticks ticks) {
-        ObjectNode data = item.path("data") instanceof ObjectNode object ? object : Json.MAPPER.createObjectNode();
-        if (item.path("deleted").isBoolean()) {
-            data.set("deleted", item.get("deleted"));
+        JsonNode deleted = item.path("deleted");
+        ObjectNode data = item.path("data") instanceof ObjectNode object ? object : null;
+        if (data == null && !deleted.asBoolean(false)
+                || !id.equals(item.path("id").asText())) {
+            throw new CallFailed(0, "the answer for " + schema.entity() + " has no such record", null, null, null);
+        }
+        if (data == null) {
+            data = Json.MAPPER.createObjectNode();
+        }
+        if (deleted.isBoolean()) {
+            data.set("deleted", deleted);
         }
         String position = item.path("updated_at").asText(null);
         return Observations.reading(

@@ -59,4 +59,17 @@ public class Mapping {
         }
         return body == null ? null : mapping.apply(body);
     }
+
+    /**
+     * Maps what a system answered.
+     *
+     * @throws CallFailed where it can't be mapped: then it is no answer of the contract's, and the call is made again
+     */
+    public JsonNode answer(String file, JsonNode body) {
+        try {
+            return apply(file, body);
+        } catch (JsltException e) {
+            throw new CallFailed(0, "the answer can't be mapped by " + file, null, null, null);
+        }
+    }
 }
