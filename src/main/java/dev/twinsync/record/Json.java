@@ -14,6 +14,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.math.BigDecimal;
 import java.util.Map;
 
 /** JSON as Twinsync reads and writes it: exact decimals, no duplicate keys, bounded depth. */
@@ -68,7 +69,7 @@ public final class Json {
      */
     public static JsonNode tolerant(byte[] bytes) {
         try {
-            return read(bytes);
+            return bounded(read(bytes), 0);
         } catch (IllegalArgumentException e) {
             try {
                 return bounded(UNBOUNDED.readTree(bytes), 0);
@@ -85,7 +86,7 @@ public final class Json {
 
     private static JsonNode bounded(JsonNode node, int depth) {
         if (node.isTextual() && node.textValue().length() > LONGEST_TEXT
-                || node.isNumber() && node.asText().length() > 100
+                || node.isNumber() && isLong(node)
                 || node.isContainerNode() && depth > DEEPEST) {
             return unusable();
         }
@@ -102,6 +103,15 @@ public final class Json {
             }
         }
         return node;
+    }
+
+    /** Whether a number has more digits, written out, than we read: 1e999999999 has ten characters and a huge text. */
+    private static boolean isLong(JsonNode number) {
+        if (!number.isBigDecimal()) {
+            return number.isBigInteger() && number.bigIntegerValue().bitLength() > 300;
+        }
+        BigDecimal value = number.decimalValue();
+        return value.scale() > 90 || (long) value.precision() - value.scale() > 90;
     }
 
     /** Reads what we wrote ourselves, or PostgreSQL did: where a key is there twice all the same, the last one counts. */
