@@ -41,6 +41,8 @@ import org.springframework.web.bind.annotation.RestController;
 class PushController {
 
     private static final int MOST_ITEMS = 1000;
+    private static final Instant EARLIEST = Instant.parse("0001-01-01T00:00:00Z");
+    private static final Instant LATEST = Instant.parse("9999-12-31T23:59:59.999999Z");
 
     private final Schemas schemas;
     private final ProducerTemplate template;
@@ -235,6 +237,9 @@ class PushController {
         if (!updated.isMissingNode() && !updated.isNull()) {
             try {
                 stated = OffsetDateTime.parse(updated.asText()).toInstant();
+                if (stated.isBefore(EARLIEST) || stated.isAfter(LATEST)) {
+                    throw new DateTimeException("beyond what can be stored");
+                }
             } catch (DateTimeException e) {
                 problems.add(new Schema.Problem(
                         at + "/updated_at",
