@@ -27,6 +27,7 @@ import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.format.DateTimeParseException;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -222,18 +223,26 @@ public class Delivery {
             for (JsonNode name : due) {
                 if (id != null && name.asText().equals(system)) {
                     Map<String, String> headers = DeadLetters.headers(record.getMessage());
-                    String time = headers.get("ce_time");
                     Told first = told.get(id);
                     told.put(
                             id,
                             new Told(
                                     record,
-                                    first != null ? first.time() : time == null ? null : Times.read(time),
+                                    first != null ? first.time() : time(headers.get("ce_time")),
                                     headers.get("traceparent")));
                 }
             }
         }
         return told;
+    }
+
+    /** The time is for figures only: one that can't be read holds up nothing. */
+    private static Instant time(String text) {
+        try {
+            return text == null ? null : Times.read(text);
+        } catch (DateTimeParseException e) {
+            return null;
+        }
     }
 
     private void set(String system, Schema schema, Target target, List<String> ids, Map<String, Told> told) {
