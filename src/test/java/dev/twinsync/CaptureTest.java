@@ -3,6 +3,7 @@ package dev.twinsync;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.twinsync.capture.Capture;
+import dev.twinsync.proof.Anomaly;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.SQLException;
@@ -72,6 +73,7 @@ class CaptureTest {
     }
 
     @Test
+    @Anomaly(Anomaly.Of.A3)
     void rowsOfTransactionsThatCommitLongAfterOthersAreNotLost() throws Exception {
         for (int n = 1; n <= 5; n++) {
             insert(id + n);
@@ -104,6 +106,7 @@ class CaptureTest {
 
     /** It has no transaction id of its own until it writes, and its row is dated by its beginning. */
     @Test
+    @Anomaly(Anomaly.Of.A3)
     void aRowOfATransactionThatFirstOnlyReadIsNotLost() throws Exception {
         insert(id);
         insert(id + "other");
@@ -132,6 +135,7 @@ class CaptureTest {
     }
 
     @Test
+    @Anomaly(Anomaly.Of.A5)
     void moreRowsOfOneMicrosecondThanAPageHoldsAreAllSeenAndTheirMassDeletionIsHeldBack() {
         ends.app.update("insert into users (user_id, nickname) select ? || n, '前' from generate_series(1, 3000) n", id);
         Ends.soon(() -> assertThat(held("前")).isEqualTo(3000));
@@ -174,6 +178,7 @@ class CaptureTest {
     }
 
     @Test
+    @Anomaly(Anomaly.Of.A2)
     void onlyTheSystemThatStatedADeletionTakesItBack() {
         insert(id);
         ends.app.update("update users set deleted = true, updated_at = clock_timestamp() where user_id = ?", id);
@@ -197,6 +202,7 @@ class CaptureTest {
     }
 
     @Test
+    @Anomaly(Anomaly.Of.A2)
     void aRowThatIsDeletedAndMadeAgainLivesAtBothEnds() {
         insert(id);
         ends.app.update("delete from users where user_id = ?", id);

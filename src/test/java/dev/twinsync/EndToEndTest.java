@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.twinsync.devservices.MiniProgram;
 import dev.twinsync.devservices.Neighbours;
+import dev.twinsync.proof.Anomaly;
 import dev.twinsync.record.Json;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -98,6 +99,7 @@ class EndToEndTest {
     }
 
     @Test
+    @Anomaly(Anomaly.Of.A1)
     void anEditAtTheMiniProgramReachesTheAppAndItsEchoChangesNothing() throws Exception {
         insertUser("前");
         soon(() -> assertThat(get("ops-key", "/users/" + id)
@@ -226,6 +228,7 @@ class EndToEndTest {
     }
 
     @Test
+    @Anomaly(Anomaly.Of.A4)
     void aHardDeleteIsFoundAndDelivered() {
         insertUser("走");
         app.update("delete from users where user_id = ?", id);
@@ -293,6 +296,7 @@ class EndToEndTest {
     }
 
     @Test
+    @Anomaly({Anomaly.Of.A11, Anomaly.Of.A12})
     void aWriteThatWasAppliedButNotAnsweredHasOneEffect() {
         insertUser("甲");
         mini.next(MiniProgram.Fault.APPLIED_THEN_RESET);

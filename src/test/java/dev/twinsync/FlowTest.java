@@ -9,6 +9,7 @@ import dev.twinsync.delivery.MiniProgram;
 import dev.twinsync.flow.CallFailed;
 import dev.twinsync.flow.FailurePolicy;
 import dev.twinsync.flow.FailurePolicy.Kind;
+import dev.twinsync.proof.Anomaly;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
@@ -142,6 +143,7 @@ class FlowTest {
     }
 
     @Test
+    @Anomaly(Anomaly.Of.A10)
     void whereEvenTheLetterCantBeKeptTheMessageFailsAndItsOffsetStays() {
         letters.away = true;
         Exchange exchange =

@@ -2,6 +2,7 @@ package dev.twinsync;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.twinsync.proof.Anomaly;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -24,6 +25,7 @@ class RandomEditsTest {
     private final Edits edits = new Edits(ends.app.getDataSource(), ends.mini, "rnd-");
 
     @Test
+    @Anomaly({Anomaly.Of.A1, Anomaly.Of.A6})
     void twoThousandEditsAtBothEndsAtOnceEndWithBothEqual() throws Exception {
         Ends.Oracle oracle = ends.new Oracle();
         int before = ends.mini.writes().size();

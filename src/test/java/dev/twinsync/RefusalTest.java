@@ -3,6 +3,7 @@ package dev.twinsync;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.twinsync.proof.Anomaly;
 import dev.twinsync.record.Json;
 import java.net.http.HttpResponse;
 import java.util.List;
@@ -57,6 +58,7 @@ class RefusalTest {
     }
 
     @Test
+    @Anomaly(Anomaly.Of.A20)
     void oneRefusedOrderHoldsUpNoneOfTheHundredsBesideIt() {
         ends.mini.allow("order", id);
         id = "ref-many-150";
@@ -102,6 +104,7 @@ class RefusalTest {
     }
 
     @Test
+    @Anomaly(Anomaly.Of.A10)
     void aNewerVersionThatIsRefusedTakesTheLettersPlace() {
         insert();
         long former = open();

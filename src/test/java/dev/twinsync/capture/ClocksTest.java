@@ -2,6 +2,7 @@ package dev.twinsync.capture;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.twinsync.proof.Anomaly;
 import java.time.Duration;
 import java.time.Instant;
 import org.junit.jupiter.api.Test;
@@ -14,6 +15,7 @@ class ClocksTest {
     private final Clocks clocks = new Clocks();
 
     @Test
+    @Anomaly(Anomaly.Of.A19)
     void aClockThatIsOffIsCorrected() {
         clocks.measured("app", NOON.plusSeconds(30), NOON, NOON.plusMillis(20), RESOLUTION);
         assertThat(clocks.corrected("app", NOON.plusSeconds(30))).isBetween(NOON.minusMillis(20), NOON.plusMillis(20));

@@ -280,6 +280,11 @@ public final class MiniProgram implements AutoCloseable {
         return underWay.size();
     }
 
+    /** Whether a write of the record is being worked, or waits to be. */
+    public boolean isUnderWay(String entity, String id) {
+        return underWay.contains(entity + '/' + id);
+    }
+
     public void batches(boolean has) {
         batches = has;
     }

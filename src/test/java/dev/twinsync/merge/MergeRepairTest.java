@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.BooleanNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
+import dev.twinsync.proof.Anomaly;
 import dev.twinsync.record.Json;
 import java.time.Instant;
 import java.util.HashMap;
@@ -81,6 +82,7 @@ class MergeRepairTest {
     }
 
     @Test
+    @Anomaly(Anomaly.Of.A18)
     void whatTheSystemHasChangedSinceIsItsOwnEdit() {
         Map<String, JsonNode> edited = new HashMap<>(ROW);
         edited.put("a", TextNode.valueOf("later"));
@@ -91,6 +93,7 @@ class MergeRepairTest {
     }
 
     @Test
+    @Anomaly(Anomaly.Of.A18)
     void whatHasBeenLearnedSinceTheLookWins() {
         merge(look(Observation.Kind.READING, "mini", ROW, "m1", 20, 21));
         Base known = bases.get("mini");

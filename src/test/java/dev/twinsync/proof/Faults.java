@@ -1,0 +1,198 @@
+package dev.twinsync.proof;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.twinsync.devservices.MiniProgram;
+import java.time.Duration;
+import java.util.Random;
+import java.util.Set;
+
+/** What befalls a rig under load, one at a time. Each fault is counted, and only when it has met something. */
+final class Faults {
+
+    private final Rig rig;
+    private final Load load;
+    private final Random random;
+    final Tally tally;
+
+    Faults(Rig rig, Load load) {
+        this.rig = rig;
+        this.load = load;
+        this.random = new Random(rig.seed + 100);
+        this.tally = new Tally(rig.folder.resolve("schedule.log"));
+    }
+
+    /** Lets the load go on for so many changes. */
+    void changes(int more) {
+        int until = load.count() + more;
+        await("the load goes on").atMost(Duration.ofMinutes(2)).until(() -> load.count() >= until);
+    }
+
+    static void passes(Duration time) {
+        long since = System.nanoTime();
+        await().atMost(time.plusSeconds(30))
+                .pollInterval(Duration.ofMillis(20))
+                .until(() -> System.nanoTime() - since >= time.toNanos());
+    }
+
+    /** A moment under load that the seed chooses. */
+    private void moment() {
+        changes(5 + random.nextInt(30));
+        passes(Duration.ofMillis(random.nextInt(400)));
+    }
+
+    /** SIGKILL at a random moment; another instance is started in its place. */
+    Instance killed(Instance instance) throws Exception {
+        return killed(instance, 1);
+    }
+
+    /** @return the first of so many that are started in its place */
+    Instance killed(Instance instance, int successors) throws Exception {
+        moment();
+        boolean atWork = rig.due() > 0;
+        rig.kill(instance);
+        assertThat(instance.isAlive()).isFalse();
+        tally.hit(atWork ? "killed at work" : "killed");
+        Instance next = rig.begin();
+        for (int more = 1; more < successors; more++) {
+            rig.begin();
+        }
+        rig.instances.forEach(Rig::ready);
+        changes(20);
+        return next;
+    }
+
+    /** SIGSTOP until its group has taken its partitions away, and some more; then it goes on as if nothing had been. */
+    void frozen(Instance instance) throws Exception {
+        Set<String> before = rig.members("merge-user");
+        assertThat(before).as("members of merge-user").hasSizeGreaterThan(1);
+        moment();
+        instance.freeze();
+        long since = System.nanoTime();
+        await("its group goes on without it")
+                .atMost(Rig.SESSION.multipliedBy(4))
+                .until(() -> rig.members("merge-user").size() == before.size() - 1);
+        assertThat(Duration.ofNanos(System.nanoTime() - since))
+                .as("taken over within the session timeout")
+                .isLessThan(Rig.SESSION.multipliedBy(2));
+        changes(60);
+        instance.thaw();
+        await("it is a member again")
+                .atMost(Duration.ofMinutes(1))
+                .ignoreExceptions()
+                .until(() -> rig.members("merge-user").size() == before.size());
+        tally.hit("frozen past its session");
+    }
+
+    void databaseRestarted() throws Exception {
+        moment();
+        var began = rig.app.queryForObject("select pg_postmaster_start_time()::text", String.class);
+        rig.postgres.stopAtOnce();
+        passes(Duration.ofMillis(500 + random.nextInt(2000)));
+        rig.postgres.startAgain();
+        assertThat(rig.app.queryForObject("select pg_postmaster_start_time()::text", String.class))
+                .isNotEqualTo(began);
+        assertThat(rig.app.queryForObject("show fsync", String.class)).isEqualTo("on");
+        tally.hit("database stopped at once");
+        changes(40);
+    }
+
+    void brokerRestarted() throws Exception {
+        moment();
+        rig.killBroker();
+        passes(Duration.ofMillis(1000 + random.nextInt(3000)));
+        rig.startBroker();
+        tally.hit("broker killed");
+        changes(20);
+    }
+
+    /** A fault of the network before one of the neighbours. */
+    void network(String name, TcpProxy proxy, TcpProxy.Fault fault, Duration time) {
+        moment();
+        int before = proxy.hit();
+        proxy.fault(fault);
+        passes(time);
+        proxy.fault(TcpProxy.Fault.NONE);
+        assertThat(proxy.hit()).as(fault + " before the " + name).isGreaterThan(before);
+        tally.hit(name + ' ' + fault.name().toLowerCase(java.util.Locale.ROOT));
+        changes(10);
+    }
+
+    void reset(String name, TcpProxy proxy) {
+        moment();
+        int before = proxy.hit();
+        await("connections to the " + name).atMost(Duration.ofSeconds(20)).until(() -> {
+            proxy.reset();
+            return proxy.hit() > before;
+        });
+        tally.hit(name + " reset");
+        changes(10);
+    }
+
+    void halfClosed(String name, TcpProxy proxy) {
+        moment();
+        int before = proxy.hit();
+        await("connections to the " + name).atMost(Duration.ofSeconds(20)).until(() -> {
+            proxy.halfClose();
+            return proxy.hit() > before;
+        });
+        tally.hit(name + " half closed");
+        changes(10);
+    }
+
+    /** Every call is answered so for a while: nothing but lag comes of it. */
+    void miniAnswers(int status, Duration time) throws Exception {
+        moment();
+        Set<String> members = rig.members("deliver-mini-user");
+        int failed = rig.mini.failed();
+        int requests = rig.mini.requests();
+        rig.mini.always(status);
+        passes(time);
+        rig.mini.always(null);
+        assertThat(rig.mini.failed()).isGreaterThan(failed);
+        assertThat(rig.mini.requests() - requests)
+                .as("calls in %s of %d: no hot loop", time, status)
+                .isLessThan(60 + (int) time.toSeconds() * 12);
+        assertThat(rig.members("deliver-mini-user"))
+                .as("nobody had to join anew")
+                .isEqualTo(members);
+        tally.hit("mini " + status + " for " + time.toSeconds() + " s");
+        changes(10);
+    }
+
+    /** The next writes fail, each in its way. */
+    void miniFails(Object... ways) {
+        moment();
+        int failed = rig.mini.failed();
+        rig.mini.next(ways);
+        await("all of them were met")
+                .atMost(Duration.ofMinutes(1))
+                .until(() -> rig.mini.failed() >= failed + ways.length);
+        for (Object way : ways) {
+            tally.hit("mini "
+                    + (way instanceof MiniProgram.Fault fault
+                            ? fault.name().toLowerCase(java.util.Locale.ROOT).replace('_', ' ')
+                            : way.toString()));
+        }
+    }
+
+    /** A record is refused while the broker is gone: its letter is there once the broker is, once. */
+    void letterWhileTheBrokerIsGone(String order) throws Exception {
+        rig.mini.refuse("order", order, 422);
+        rig.mini.hold();
+        rig.app.update(
+                "insert into orders (order_id, user_id, status, payment_amount) values (?, 'u', 'paid', 1)", order);
+        await("its write is under way").atMost(Duration.ofSeconds(30)).until(() -> rig.mini.isUnderWay("order", order));
+        rig.killBroker();
+        rig.mini.letGo();
+        passes(Duration.ofSeconds(3));
+        assertThat(rig.letters()).isEmpty();
+        rig.startBroker();
+        tally.hit("broker gone while a letter was written");
+        await("its letter")
+                .atMost(Duration.ofMinutes(1))
+                .until(() -> rig.letters().size() == 1);
+        assertThat(rig.letters().get(0)).contains(order, " open ", "422");
+    }
+}

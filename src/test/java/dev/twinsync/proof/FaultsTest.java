@@ -1,0 +1,64 @@
+package dev.twinsync.proof;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.twinsync.devservices.MiniProgram;
+import java.time.Duration;
+import org.junit.jupiter.api.Test;
+
+/** One run through every kind of fault: what was acknowledged is at both ends, once, and nothing went back. */
+class FaultsTest {
+
+    @Test
+    void whateverHappensNothingIsLostAndBothEndsAreEqual() throws Exception {
+        try (Rig rig = new Rig("faults", Rig.seed())) {
+            Instance one = rig.start();
+            Load load = new Load(rig, 25);
+            Faults faults = new Faults(rig, load);
+            // killed at work, and two take its place
+            one = faults.killed(one, 2);
+            Instance two = rig.instances.get(1);
+            faults.frozen(one);
+            faults.reset("database", rig.toDatabase);
+            faults.reset("broker", rig.toBroker);
+            faults.reset("mini", rig.toMini);
+            faults.halfClosed("mini", rig.toMini);
+            faults.halfClosed("database", rig.toDatabase);
+            faults.network("mini", rig.toMini, TcpProxy.Fault.LATENCY, Duration.ofSeconds(1));
+            faults.network("mini", rig.toMini, TcpProxy.Fault.NO_ANSWERS, Duration.ofSeconds(4));
+            faults.network("mini", rig.toMini, TcpProxy.Fault.SLOW, Duration.ofSeconds(1));
+            faults.network("database", rig.toDatabase, TcpProxy.Fault.BLACKHOLE, Duration.ofSeconds(2));
+            faults.network("broker", rig.toBroker, TcpProxy.Fault.CUT, Duration.ofSeconds(2));
+            faults.databaseRestarted();
+            faults.letterWhileTheBrokerIsGone("refused");
+            rig.kill(two);
+            faults.tally.hit("killed of two");
+            faults.miniFails(
+                    429,
+                    503,
+                    MiniProgram.Fault.HTML,
+                    MiniProgram.Fault.CUT,
+                    MiniProgram.Fault.RESET,
+                    MiniProgram.Fault.APPLIED_THEN_RESET);
+            faults.miniAnswers(503, Duration.ofSeconds(10));
+            faults.miniAnswers(401, Duration.ofSeconds(3));
+            faults.changes(Math.max(1, 1000 - load.count()));
+            // the letter is retried, and its order is as any other
+            rig.mini.allow("order", "refused");
+            assertThat(one.post("/dead-letters/" + rig.count("sync.dead_letter") + "/retry", "{}"))
+                    .isEqualTo(202);
+            load.close();
+            rig.becomesEqual(Duration.ofMinutes(2));
+
+            faults.tally.keep("every kind of fault", load.count(), load.lost(), load.wrong());
+            assertThat(Secrets.leaks(rig, one)).isEmpty();
+            assertThat(load.lost()).isEmpty();
+            assertThat(load.wrong()).isEmpty();
+            assertThat(rig.letters()).hasSize(1);
+            assertThat(rig.mini.pollsAtOnce()).as("two polls at once").isZero();
+            assertThat(one.get("/actuator/prometheus")).doesNotContainPattern("sync_breaker_open\\{.*} 1");
+            assertThat(load.count()).isGreaterThanOrEqualTo(1000);
+            assertThat(rig.end(one)).as("it ends when asked to").isTrue();
+        }
+    }
+}

@@ -1,0 +1,225 @@
+package dev.twinsync.proof;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewPartitions;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** The long forms: many kills, many instances, an outage of minutes, thousands of late commits. */
+@Tag("proof")
+class LongFaultsTest {
+
+    private static void ends(String run, Rig rig, Load load, Tally tally) throws Exception {
+        load.close();
+        rig.becomesEqual(Duration.ofMinutes(5));
+        List<String> lost = load.lost();
+        List<String> wrong = new ArrayList<>(load.wrong());
+        rig.letters().forEach(letter -> wrong.add("a letter: " + letter));
+        Secrets.leaks(rig, rig.instances.get(0)).forEach(leak -> wrong.add("leaked: " + leak));
+        if (rig.mini.pollsAtOnce() > 0) {
+            wrong.add("mini: " + rig.mini.pollsAtOnce() + " polls at once");
+        }
+        tally.keep(run, load.count(), lost, wrong);
+        assertThat(lost).isEmpty();
+        assertThat(wrong).isEmpty();
+        assertThat(load.count()).isGreaterThan(1000);
+    }
+
+    /** {@code -Dtwinsync.kills=} another number. */
+    @Test
+    void manyKillsAtRandomMomentsLoseNothing() throws Exception {
+        int kills = Integer.getInteger("twinsync.kills", 30);
+        try (Rig rig = new Rig("kills", Rig.seed())) {
+            Instance instance = rig.start();
+            Load load = new Load(rig, 25);
+            Faults faults = new Faults(rig, load);
+            for (int kill = 0; kill < kills; kill++) {
+                instance = faults.killed(instance);
+            }
+            assertThat(faults.tally.hits("killed at work")).isPositive();
+            ends(kills + " kills", rig, load, faults.tally);
+        }
+    }
+
+    @Test
+    void oneToFourAndBackWithAKillARollingRestartMorePartitionsAndAReplay() throws Exception {
+        try (Rig rig = new Rig("instances", Rig.seed())) {
+            rig.start();
+            Load load = new Load(rig, 25);
+            Faults faults = new Faults(rig, load);
+            for (int more = 0; more < 3; more++) {
+                rig.begin();
+            }
+            rig.instances.forEach(Rig::ready);
+            members(rig, 4);
+            faults.tally.hit("scaled to four");
+            faults.changes(400);
+
+            long since = System.nanoTime();
+            rig.kill(rig.instances.get(1));
+            members(rig, 3);
+            Duration taken = Duration.ofNanos(System.nanoTime() - since);
+            assertThat(taken).as("taken over within the session timeout").isLessThan(Rig.SESSION.multipliedBy(2));
+            faults.tally.hit("killed of four, taken over in " + taken.toMillis() + " ms");
+            faults.frozen(rig.instances.get(0));
+
+            try (Admin kafka = rig.kafka()) {
+                kafka.createPartitions(Map.of(
+                                "user.observed", NewPartitions.increaseTo(9),
+                                "user.changed", NewPartitions.increaseTo(9)))
+                        .all()
+                        .get();
+            }
+            faults.tally.hit("partitions added");
+            faults.changes(300);
+
+            for (Instance old : List.copyOf(rig.instances)) {
+                rig.start();
+                assertThat(rig.end(old)).as(old.name + " ends when asked to").isTrue();
+                faults.tally.hit("restarted in turn");
+                faults.changes(100);
+            }
+            for (Instance surplus : rig.instances.subList(1, rig.instances.size())) {
+                rig.end(surplus);
+            }
+            members(rig, 1);
+            faults.tally.hit("scaled back to one");
+            faults.changes(200);
+            ends("one to four and back", rig, load, faults.tally);
+            replayed(rig, faults.tally);
+        }
+    }
+
+    private static void members(Rig rig, int count) {
+        await(count + " members")
+                .atMost(Duration.ofMinutes(1))
+                .ignoreExceptions()
+                .until(() -> rig.members("merge-user").size() == count
+                        && rig.members("deliver-mini-order").size() == count);
+    }
+
+    /** Everything on all topics comes again, and changes nothing. */
+    private static void replayed(Rig rig, Tally tally) throws Exception {
+        Instance last = rig.instances.get(0);
+        assertThat(rig.end(last)).isTrue();
+        String golden = rig.golden();
+        int writes = rig.mini.writes().size();
+        int again = 0;
+        try (Admin kafka = rig.kafka()) {
+            for (String entity : List.of("user", "order")) {
+                for (String group : List.of("merge-", "deliver-app-", "deliver-mini-")) {
+                    Map<TopicPartition, OffsetAndMetadata> zero = new HashMap<>();
+                    for (var at : kafka.listConsumerGroupOffsets(group + entity)
+                            .partitionsToOffsetAndMetadata()
+                            .get()
+                            .entrySet()) {
+                        again += (int) at.getValue().offset();
+                        zero.put(at.getKey(), new OffsetAndMetadata(0));
+                    }
+                    kafka.alterConsumerGroupOffsets(group + entity, zero).all().get();
+                }
+            }
+        }
+        assertThat(again).isGreaterThan(1000);
+        rig.start();
+        rig.becomesEqual(Duration.ofMinutes(3));
+        assertThat(rig.golden()).isEqualTo(golden);
+        assertThat(rig.mini.writes()).hasSize(writes);
+        Tally.line("replay of all topics", again + " records once more", again, 0, 0);
+    }
+
+    /** {@code -Dtwinsync.outage=} seconds, ten minutes by default. */
+    @Test
+    void aMiniProgramThatIsAwayForLongCostsLagAndNothingElse() throws Exception {
+        Duration away = Duration.ofSeconds(Integer.getInteger("twinsync.outage", 600));
+        try (Rig rig = new Rig("outage", Rig.seed())) {
+            Instance instance = rig.start();
+            Load load = new Load(rig, 50);
+            Faults faults = new Faults(rig, load);
+            faults.changes(100);
+            faults.miniAnswers(503, away);
+            faults.miniAnswers(401, Duration.ofSeconds(Math.min(60, away.toSeconds())));
+            faults.network("mini", rig.toMini, TcpProxy.Fault.CUT, Duration.ofSeconds(20));
+            faults.network("mini", rig.toMini, TcpProxy.Fault.BLACKHOLE, Duration.ofSeconds(20));
+            ends("away for " + away.toSeconds() + " s", rig, load, faults.tally);
+            assertThat(instance.get("/actuator/prometheus")).doesNotContainPattern("sync_breaker_open\\{.*} 1");
+        }
+    }
+
+    /** {@code -Dtwinsync.late=} another number of row changes. */
+    @Test
+    @Anomaly(Anomaly.Of.A3)
+    void fiftyThousandRowsThatAreCommittedLateAreAllSeen() throws Exception {
+        int rows = Integer.getInteger("twinsync.late", 50_000);
+        int users = 2000;
+        try (Rig rig = new Rig("late", Rig.seed())) {
+            rig.app.update(
+                    "insert into users (user_id, nickname) select 'late-' || n, '0' from generate_series(1, ?) n",
+                    users);
+            rig.start();
+            rig.becomesEqual(Duration.ofMinutes(2));
+            Random random = new Random(rig.seed);
+            ExecutorService sessions = Executors.newFixedThreadPool(20);
+            int made = 0;
+            List<CompletableFuture<Void>> all = new ArrayList<>();
+            while (made < rows) {
+                int from = 1 + random.nextInt(users - 25);
+                int number = made;
+                int held = random.nextInt(1500);
+                CompletableFuture<Void> done = new CompletableFuture<>();
+                all.add(done);
+                sessions.execute(() -> late(rig, from, number, held, done));
+                made += 25;
+            }
+            CompletableFuture.allOf(all.toArray(CompletableFuture[]::new)).get(30, TimeUnit.MINUTES);
+            sessions.shutdown();
+            rig.becomesEqual(Duration.ofMinutes(5));
+            Tally.line(
+                    "late commits",
+                    "transactions of 25 rows, held up to 1.5 s, 20 at a time",
+                    made,
+                    0,
+                    rig.letters().size());
+            assertThat(rig.letters()).isEmpty();
+        }
+    }
+
+    /** Rows are dated by their transaction's beginning, and committed when others with later times long are. */
+    private static void late(Rig rig, int from, int number, int held, CompletableFuture<Void> done) {
+        try (var connection = rig.postgres.connect()) {
+            connection.setAutoCommit(false);
+            try (var statement = connection.createStatement()) {
+                statement.execute("select now()");
+                statement.executeUpdate("update users set nickname = '" + number
+                        + "', updated_at = now() where user_id in (select user_id from users where user_id in ("
+                        + IntStream.range(from, from + 25)
+                                .mapToObj(n -> "'late-" + n + "'")
+                                .collect(Collectors.joining(","))
+                        + ") order by user_id for update)");
+                statement.execute("select pg_sleep(" + held / 1000.0 + ")");
+            }
+            connection.commit();
+            done.complete(null);
+        } catch (SQLException e) {
+            done.completeExceptionally(e);
+        }
+    }
+}

@@ -1,0 +1,363 @@
+package dev.twinsync.proof;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import ch.qos.logback.classic.Level;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.Comparison;
+import dev.twinsync.devservices.MiniProgram;
+import dev.twinsync.devservices.Postgres;
+import dev.twinsync.record.Json;
+import dev.twinsync.record.Schema;
+import dev.twinsync.record.Schemas;
+import dev.twinsync.state.Topics;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.Socket;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.sql.Array;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.stream.Stream;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.jdbc.datasource.DriverManagerDataSource;
+
+/**
+ * A database, a broker and a mini-program of one run's own, each behind a proxy, and as many instances of the service as
+ * it starts; each of them can be ended and started again. The run itself reaches its neighbours past the proxies.
+ */
+final class Rig implements AutoCloseable {
+
+    static final Duration SESSION = Duration.ofSeconds(6);
+
+    private static final List<String> SETTINGS = List.of(
+            // what happens within a minute in earnest happens within seconds here
+            "--camel.component.kafka.session-timeout-ms=" + SESSION.toMillis(),
+            "--camel.component.kafka.heartbeat-interval=2000",
+            "--camel.component.http.response-timeout=3000",
+            "--camel.component.http.so-timeout=3000",
+            "--twinsync.delivery.sweep-after=5s",
+            "--twinsync.delivery.sweep-interval=2s",
+            "--twinsync.health.interval=1s",
+            "--spring.jmx.enabled=false");
+
+    static {
+        // where no service sets it, the log would tell of every packet
+        ((ch.qos.logback.classic.Logger) LoggerFactory.getLogger(Logger.ROOT_LOGGER_NAME)).setLevel(Level.WARN);
+    }
+
+    final long seed;
+    final Path folder;
+    final Postgres postgres;
+    final MiniProgram mini;
+    final TcpProxy toDatabase;
+    final TcpProxy toBroker;
+    final TcpProxy toMini;
+    final JdbcTemplate app;
+    final List<Instance> instances = new CopyOnWriteArrayList<>();
+    private final Schemas schemas = Schemas.load(Path.of("routes"));
+    private final int brokerPort = Processes.freePort();
+    private final Path brokerFolder = Files.createTempDirectory("twinsync-kafka");
+    private Process broker;
+    private int started;
+
+    /** @param name of the folder under target/proof that takes the logs */
+    Rig(String name, long seed) throws Exception {
+        this.seed = seed;
+        System.out.println(name + ": -Dtwinsync.seed=" + seed);
+        folder = Path.of("target", "proof", name);
+        clear(folder);
+        Files.createDirectories(folder);
+        postgres = Postgres.start(0);
+        postgres.createAppTables();
+        postgres.execute("create role rig login superuser password '" + Secrets.DATABASE + "'");
+        mini = MiniProgram.start(0);
+        mini.apiKey(Secrets.MINI_API);
+        toDatabase = TcpProxy.before(postgres.port(), seed);
+        toBroker = TcpProxy.before(brokerPort, seed + 1);
+        toMini = TcpProxy.before(Integer.parseInt(mini.url().replaceAll(".*:", "")), seed + 2);
+        app = new JdbcTemplate(new DriverManagerDataSource(postgres.url(), "postgres", "postgres"));
+        startBroker();
+    }
+
+    /** The seed of this run: {@code -Dtwinsync.seed}, or a new one. */
+    static long seed() {
+        return Long.getLong("twinsync.seed", System.nanoTime());
+    }
+
+    private static void clear(Path folder) throws IOException {
+        if (Files.exists(folder)) {
+            try (Stream<Path> files = Files.walk(folder)) {
+                files.sorted(Comparator.reverseOrder())
+                        .forEach(file -> file.toFile().delete());
+            }
+        }
+    }
+
+    // -- the broker
+
+    void startBroker() throws IOException {
+        broker = Processes.java(
+                List.of("-Xmx320m", "-XX:TieredStopAtLevel=1"),
+                BrokerProcess.class.getName(),
+                List.of(String.valueOf(brokerPort), String.valueOf(toBroker.port()), brokerFolder.toString()),
+                Map.of(),
+                folder.resolve("broker.log"));
+        await("the broker").atMost(Duration.ofSeconds(60)).until(() -> {
+            assertThat(broker.isAlive()).isTrue();
+            try (Socket socket = new Socket()) {
+                socket.connect(new InetSocketAddress("127.0.0.1", brokerPort), 500);
+                return true;
+            } catch (IOException e) {
+                return false;
+            }
+        });
+    }
+
+    void killBroker() throws InterruptedException {
+        broker.destroyForcibly().waitFor();
+    }
+
+    // -- instances
+
+    /** Starts an instance and does not wait for it. */
+    Instance begin(String... more) throws IOException {
+        List<String> arguments = new ArrayList<>(SETTINGS);
+        arguments.addAll(List.of(more));
+        Instance instance = Instance.start("instance-" + ++started, environment(), arguments, folder);
+        instances.add(instance);
+        return instance;
+    }
+
+    Instance start(String... more) throws IOException {
+        Instance instance = begin(more);
+        ready(instance);
+        return instance;
+    }
+
+    static void ready(Instance instance) {
+        await(instance.name)
+                .atMost(Duration.ofMinutes(2))
+                .pollInterval(Duration.ofMillis(100))
+                .until(() -> {
+                    if (!instance.isAlive()) {
+                        throw new AssertionError(instance.log());
+                    }
+                    return instance.isReady();
+                });
+    }
+
+    void kill(Instance instance) throws InterruptedException {
+        instances.remove(instance);
+        instance.kill();
+    }
+
+    /** @return whether it ended by itself in time */
+    boolean end(Instance instance) throws InterruptedException {
+        instances.remove(instance);
+        return instance.end();
+    }
+
+    private Map<String, String> environment() {
+        return Map.ofEntries(
+                Map.entry("APP_DB_URL", "jdbc:postgresql://127.0.0.1:" + toDatabase.port() + "/app"),
+                Map.entry("APP_DB_USERNAME", "rig"),
+                Map.entry("APP_DB_PASSWORD", Secrets.DATABASE),
+                Map.entry("KAFKA_BROKERS", "127.0.0.1:" + toBroker.port()),
+                Map.entry("MINI_API_URL", "http://127.0.0.1:" + toMini.port()),
+                Map.entry("MINI_API_KEY", Secrets.MINI_API),
+                Map.entry("MINI_SIGNING_SECRET", Secrets.SIGNING),
+                Map.entry("SYNC_API_KEY_APP", Secrets.APP),
+                Map.entry("SYNC_API_KEY_MINI", Secrets.MINI),
+                Map.entry("SYNC_API_KEY_OPS", Secrets.OPS),
+                Map.entry("KAFKA_CLIENT_METADATA_MAX_AGE_MS", "3000"),
+                Map.entry("APP_KEY_SWEEP_INTERVAL", "2s"),
+                Map.entry("VERIFY_EVERY", "0s"),
+                Map.entry("VERIFY_SWEEP_DAYS", "0"));
+    }
+
+    // -- what there is
+
+    long count(String what) {
+        Long count = app.queryForObject("select count(*) from " + what, Long.class);
+        return count == null ? 0 : count;
+    }
+
+    /** Letters that were ever made: record, system and cause of each. */
+    List<String> letters() {
+        return app.queryForList("""
+                select concat_ws(' ', entity, record_id, 'at', system, slot, route, state, error::text)
+                from sync.dead_letter order by id""", String.class);
+    }
+
+    /** All golden records, in one text that any change changes. */
+    String golden() {
+        return app.queryForObject(
+                "select md5(string_agg(entity || id || version || fields::text, '' order by entity, id)) from sync.golden",
+                String.class);
+    }
+
+    /** Bases that are owed something, or that are in doubt; what waits for a field that nobody has stated is owed nothing yet. */
+    long due() {
+        return count("sync.base b where doubt or waiting_for is null and exists"
+                + " (select from sync.due d where d.entity = b.entity and d.id = b.id and d.system = b.system)");
+    }
+
+    Admin kafka() {
+        return Admin.create(Map.of(
+                "bootstrap.servers",
+                "127.0.0.1:" + brokerPort,
+                "request.timeout.ms",
+                "10000",
+                "default.api.timeout.ms",
+                "20000"));
+    }
+
+    /** Records in Kafka that their flows have not committed yet. */
+    long lag() throws Exception {
+        long lag = 0;
+        try (Admin kafka = kafka()) {
+            for (Schema schema : schemas.all()) {
+                lag += lag(kafka, "merge-" + schema.entity(), Topics.observed(schema.entity()));
+                for (String system : schema.systems()) {
+                    lag += lag(kafka, "deliver-" + system + '-' + schema.entity(), Topics.changed(schema.entity()));
+                }
+            }
+        }
+        return lag;
+    }
+
+    /** The ids of a consumer group's members: who joins anew gets another. */
+    Set<String> members(String group) throws Exception {
+        try (Admin kafka = kafka()) {
+            Set<String> members = new TreeSet<>();
+            kafka.describeConsumerGroups(List.of(group))
+                    .all()
+                    .get()
+                    .get(group)
+                    .members()
+                    .forEach(member -> members.add(member.consumerId()));
+            return members;
+        }
+    }
+
+    private static long lag(Admin kafka, String group, String topic) throws Exception {
+        Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
+        kafka.describeTopics(List.of(topic))
+                .allTopicNames()
+                .get()
+                .get(topic)
+                .partitions()
+                .forEach(p -> wanted.put(new TopicPartition(topic, p.partition()), OffsetSpec.latest()));
+        Map<TopicPartition, OffsetAndMetadata> committed = kafka.listConsumerGroupOffsets(group)
+                .partitionsToOffsetAndMetadata()
+                .get();
+        long lag = 0;
+        for (var end : kafka.listOffsets(wanted).all().get().entrySet()) {
+            OffsetAndMetadata at = committed.get(end.getKey());
+            lag += end.getValue().offset() - (at == null ? 0 : at.offset());
+        }
+        return lag;
+    }
+
+    // -- the final check
+
+    /** Waits until both ends and the golden records are the same in every field, with nothing under way, and stay so. */
+    void becomesEqual(Duration longest) throws IOException {
+        await("both ends and the golden records are equal, and quiet")
+                .atMost(longest)
+                .pollInterval(Duration.ofMillis(500))
+                .ignoreExceptions()
+                .untilAsserted(() -> {
+                    assertThat(differences()).isEmpty();
+                    assertThat(due()).as("bases that are owed something").isZero();
+                    assertThat(lag()).as("records in Kafka to be worked").isZero();
+                });
+        // and nothing comes after it
+        long since = System.nanoTime();
+        int writes = mini.writes().size();
+        await().atMost(Duration.ofSeconds(10)).until(() -> System.nanoTime() - since > 2_000_000_000L);
+        assertThat(mini.writes()).as("writes when all is quiet").hasSize(writes);
+        assertThat(differences()).isEmpty();
+    }
+
+    List<String> differences() throws IOException {
+        List<String> differences = new ArrayList<>();
+        for (Schema schema : schemas.all()) {
+            Map<String, Map<String, JsonNode>> golden = new TreeMap<>();
+            app.query(
+                    "select id, fields::text from sync.golden where entity = ?",
+                    row -> {
+                        Map<String, JsonNode> values = new HashMap<>();
+                        Json.read(row.getString(2)).properties().forEach(field -> {
+                            JsonNode value = field.getValue().path("v");
+                            if (!value.isMissingNode() && !value.isNull()) {
+                                values.put(field.getKey(), value);
+                            }
+                        });
+                        golden.put(row.getString(1), values);
+                    },
+                    schema.entity());
+            Map<String, Map<String, JsonNode>> atMini = new HashMap<>();
+            mini.all(schema.entity())
+                    .forEach((id, data) -> atMini.put(id, Comparison.normal(schema, (ObjectNode) data)));
+            Map<String, Map<String, JsonNode>> atApp = atApp(schema);
+            atMini.keySet().forEach(id -> golden.putIfAbsent(id, Map.of()));
+            atApp.keySet().forEach(id -> golden.putIfAbsent(id, Map.of()));
+            differences.addAll(Comparison.differences(golden, Map.of("app", atApp, "mini", atMini)));
+        }
+        return differences;
+    }
+
+    private Map<String, Map<String, JsonNode>> atApp(Schema schema) throws IOException {
+        String sql = Files.readString(Path.of("routes", schema.plural(), "read-app-" + schema.plural() + ".sql"))
+                .replace(":?ids", "?");
+        String[] ids = app.queryForList("select " + schema.key() + " from " + schema.plural(), String.class)
+                .toArray(String[]::new);
+        Map<String, Map<String, JsonNode>> read = new HashMap<>();
+        app.query(
+                connection -> {
+                    Array array = connection.createArrayOf("text", ids);
+                    var statement = connection.prepareStatement(sql);
+                    statement.setArray(1, array);
+                    return statement;
+                },
+                row -> {
+                    read.put(row.getString("id"), Comparison.normal(schema, (ObjectNode)
+                            Json.read(row.getString("data"))));
+                });
+        return read;
+    }
+
+    @Override
+    public void close() throws Exception {
+        for (Instance instance : instances) {
+            instance.thaw();
+            instance.kill();
+        }
+        mini.close();
+        broker.destroyForcibly().waitFor();
+        toMini.close();
+        toBroker.close();
+        toDatabase.close();
+        clear(brokerFolder);
+        postgres.close();
+    }
+}
