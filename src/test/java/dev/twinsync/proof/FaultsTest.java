@@ -48,7 +48,7 @@ class FaultsTest {
             assertThat(one.post("/dead-letters/" + rig.count("sync.dead_letter") + "/retry", "{}"))
                     .isEqualTo(202);
             load.close();
-            rig.becomesEqual(Duration.ofMinutes(2));
+            rig.becomesEqual();
 
             faults.tally.keep("every kind of fault", load.count(), load.lost(), load.wrong());
             assertThat(Secrets.leaks(rig, one)).isEmpty();

@@ -47,6 +47,9 @@ final class Rig implements AutoCloseable {
 
     static final Duration SESSION = Duration.ofSeconds(6);
 
+    /** What anything may take on a machine that is busy with other things. */
+    static final Duration LONGEST = Duration.ofMinutes(5);
+
     private static final List<String> SETTINGS = List.of(
             // what happens within a minute in earnest happens within seconds here
             "--camel.component.kafka.session-timeout-ms=" + SESSION.toMillis(),
@@ -120,7 +123,7 @@ final class Rig implements AutoCloseable {
                 List.of(String.valueOf(brokerPort), String.valueOf(toBroker.port()), brokerFolder.toString()),
                 Map.of(),
                 folder.resolve("broker.log"));
-        await("the broker").atMost(Duration.ofSeconds(60)).until(() -> {
+        await("the broker").atMost(LONGEST).until(() -> {
             assertThat(broker.isAlive()).isTrue();
             try (Socket socket = new Socket()) {
                 socket.connect(new InetSocketAddress("127.0.0.1", brokerPort), 500);
@@ -154,7 +157,7 @@ final class Rig implements AutoCloseable {
 
     static void ready(Instance instance) {
         await(instance.name)
-                .atMost(Duration.ofMinutes(2))
+                .atMost(LONGEST)
                 .pollInterval(Duration.ofMillis(100))
                 .until(() -> {
                     if (!instance.isAlive()) {
@@ -280,9 +283,9 @@ final class Rig implements AutoCloseable {
     // -- the final check
 
     /** Waits until both ends and the golden records are the same in every field, with nothing under way, and stay so. */
-    void becomesEqual(Duration longest) throws IOException {
+    void becomesEqual() throws IOException {
         await("both ends and the golden records are equal, and quiet")
-                .atMost(longest)
+                .atMost(LONGEST)
                 .pollInterval(Duration.ofMillis(500))
                 .ignoreExceptions()
                 .untilAsserted(() -> {
@@ -293,7 +296,7 @@ final class Rig implements AutoCloseable {
         // and nothing comes after it
         long since = System.nanoTime();
         int writes = mini.writes().size();
-        await().atMost(Duration.ofSeconds(10)).until(() -> System.nanoTime() - since > 2_000_000_000L);
+        await().atMost(LONGEST).until(() -> System.nanoTime() - since > 2_000_000_000L);
         assertThat(mini.writes()).as("writes when all is quiet").hasSize(writes);
         assertThat(differences()).isEmpty();
     }

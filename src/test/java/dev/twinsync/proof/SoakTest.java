@@ -42,7 +42,7 @@ class SoakTest {
                 fault(random.nextInt(8), rig, faults);
                 long over = System.nanoTime();
                 await("the oldest change that is owed is a young one again")
-                        .atMost(Duration.ofMinutes(2))
+                        .atMost(Rig.LONGEST)
                         .pollInterval(Duration.ofMillis(200))
                         .ignoreExceptions()
                         .until(() -> oldest(rig) < 3);
@@ -51,7 +51,7 @@ class SoakTest {
                 samples.add(sample(rig, instance));
             }
             load.close();
-            rig.becomesEqual(Duration.ofMinutes(3));
+            rig.becomesEqual();
             List<String> wrong = new ArrayList<>(load.wrong());
             wrong.addAll(grown(samples));
             Secrets.leaks(rig, instance).forEach(leak -> wrong.add("leaked: " + leak));

@@ -29,7 +29,12 @@ final class Tally {
     /** A fault that has met something. */
     void hit(String fault) {
         hits.computeIfAbsent(fault, f -> new AtomicInteger()).incrementAndGet();
-        append(schedule, Instant.now() + " " + fault);
+        tell(fault);
+    }
+
+    /** What is of interest in the schedule alone. */
+    void tell(String what) {
+        append(schedule, Instant.now() + " " + what);
     }
 
     int hits(String fault) {

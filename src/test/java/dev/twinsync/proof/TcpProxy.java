@@ -181,10 +181,14 @@ final class TcpProxy implements AutoCloseable {
         if (fault != Fault.NONE) {
             hit.incrementAndGet();
         }
-        synchronized (this) {
-            while (!closed && (fault == Fault.BLACKHOLE || fault == Fault.NO_ANSWERS && answers)) {
-                wait();
+        if (swallows(answers)) {
+            synchronized (this) {
+                while (!closed && swallows(answers)) {
+                    wait();
+                }
             }
+            // what was swallowed never arrives, nor does anything after it
+            throw new IOException("swallowed");
         }
         if (fault == Fault.LATENCY) {
             int late;
@@ -204,6 +208,10 @@ final class TcpProxy implements AutoCloseable {
                 Thread.sleep(10);
             }
         }
+    }
+
+    private boolean swallows(boolean answers) {
+        return fault == Fault.BLACKHOLE || fault == Fault.NO_ANSWERS && answers;
     }
 
     @Override
