@@ -42,23 +42,19 @@ final class Faults {
         passes(Duration.ofMillis(random.nextInt(400)));
     }
 
-    /** SIGKILL at a random moment; another instance is started in its place. */
-    Instance killed(Instance instance) throws Exception {
-        return killed(instance, 1);
-    }
-
-    /** @return the first of so many that are started in its place */
-    Instance killed(Instance instance, int successors) throws Exception {
+    /** SIGKILL at a random moment. */
+    void killed(Instance instance) throws Exception {
         moment();
         boolean atWork = rig.due() > 0;
         rig.kill(instance);
         assertThat(instance.isAlive()).isFalse();
         tally.hit(atWork ? "killed at work" : "killed");
-        Instance next = rig.begin();
-        for (int more = 1; more < successors; more++) {
-            rig.begin();
-        }
-        rig.instances.forEach(Rig::ready);
+    }
+
+    /** The same, and another instance takes its place. */
+    Instance replaced(Instance instance) throws Exception {
+        killed(instance);
+        Instance next = rig.start();
         changes(20);
         return next;
     }

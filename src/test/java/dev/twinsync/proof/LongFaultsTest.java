@@ -58,7 +58,7 @@ class LongFaultsTest {
             Load load = new Load(rig, 25);
             Faults faults = new Faults(rig, load);
             for (int kill = 0; kill < kills; kill++) {
-                instance = faults.killed(instance);
+                instance = faults.replaced(instance);
             }
             assertThat(faults.tally.hits("killed at work")).isPositive();
             ends(kills + " kills", rig, load, faults.tally);

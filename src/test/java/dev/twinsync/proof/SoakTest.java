@@ -67,7 +67,7 @@ class SoakTest {
     /** Of the two instances the second is the one that dies; the first is measured. */
     private static void fault(int which, Rig rig, Faults faults) throws Exception {
         switch (which) {
-            case 0 -> faults.killed(rig.instances.get(1));
+            case 0 -> faults.replaced(rig.instances.get(1));
             case 1 -> faults.databaseRestarted();
             case 2 -> faults.brokerRestarted();
             case 3 -> faults.miniAnswers(503, Duration.ofSeconds(8));
