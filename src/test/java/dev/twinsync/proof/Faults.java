@@ -61,22 +61,19 @@ final class Faults {
 
     /** SIGSTOP until its group has taken its partitions away, and some more; then it goes on as if nothing had been. */
     void frozen(Instance instance) throws Exception {
-        Set<String> before = rig.members("merge-user");
-        assertThat(before).as("members of merge-user").hasSizeGreaterThan(1);
+        int instances = rig.instances.size();
+        assertThat(instances).isGreaterThan(1);
+        rig.shared(instances);
         moment();
         instance.freeze();
         long since = System.nanoTime();
-        await("its group goes on without it")
-                .atMost(Rig.LONGEST)
-                .until(() -> rig.members("merge-user").size() == before.size() - 1);
-        tally.tell("its group went on after "
+        // its group goes on without it
+        rig.shared(instances - 1);
+        tally.tell("its groups went on after "
                 + Duration.ofNanos(System.nanoTime() - since).toMillis() + " ms");
         changes(60);
         instance.thaw();
-        await("it is a member again")
-                .atMost(Rig.LONGEST)
-                .ignoreExceptions()
-                .until(() -> rig.members("merge-user").size() == before.size());
+        rig.shared(instances);
         tally.hit("frozen past its session");
     }
 

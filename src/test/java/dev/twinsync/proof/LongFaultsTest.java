@@ -75,13 +75,13 @@ class LongFaultsTest {
                 rig.begin();
             }
             rig.instances.forEach(Rig::ready);
-            members(rig, 4);
+            rig.shared(4);
             faults.tally.hit("scaled to four");
             faults.changes(400);
 
             long since = System.nanoTime();
             rig.kill(rig.instances.get(1));
-            members(rig, 3);
+            rig.shared(3);
             Duration taken = Duration.ofNanos(System.nanoTime() - since);
             faults.tally.hit("killed of four, its partitions taken over after " + taken.toMillis() + " ms");
             faults.frozen(rig.instances.get(0));
@@ -107,7 +107,7 @@ class LongFaultsTest {
             for (Instance surplus : rig.instances.subList(1, rig.instances.size())) {
                 rig.end(surplus);
             }
-            members(rig, 1);
+            rig.shared(1);
             faults.tally.hit("scaled back to one");
             faults.changes(200);
             ends("one to four and back", rig, load, faults.tally);
@@ -145,14 +145,6 @@ class LongFaultsTest {
         await("they are worked")
                 .atMost(Rig.LONGEST)
                 .until(() -> rig.count("users where user_id like 'envelope-%'") == 100);
-    }
-
-    private static void members(Rig rig, int count) {
-        await(count + " members")
-                .atMost(Rig.LONGEST)
-                .ignoreExceptions()
-                .until(() -> rig.members("merge-user").size() == count
-                        && rig.members("deliver-mini-order").size() == count);
     }
 
     /** Everything on all topics comes again, and changes nothing. */

@@ -261,6 +261,16 @@ final class Rig implements AutoCloseable {
         }
     }
 
+    /** Waits until each of so many instances, and nobody else, is a member of its groups. */
+    void shared(int instances) {
+        await(instances + " members of each group")
+                .atMost(LONGEST)
+                .pollInterval(Duration.ofMillis(100))
+                .ignoreExceptions()
+                .until(() -> members("merge-user").size() == instances
+                        && members("deliver-mini-user").size() == instances);
+    }
+
     private static long lag(Admin kafka, String group, String topic) throws Exception {
         Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
         kafka.describeTopics(List.of(topic))
