@@ -261,13 +261,13 @@ final class Rig implements AutoCloseable {
         }
     }
 
-    /** Waits until each of so many instances, and nobody else, is a member of its groups. */
+    /** Waits until each of so many instances, and nobody else, is a member of the groups of which it is one member. */
     void shared(int instances) {
         await(instances + " members of each group")
                 .atMost(LONGEST)
                 .pollInterval(Duration.ofMillis(100))
                 .ignoreExceptions()
-                .until(() -> members("merge-user").size() == instances
+                .until(() -> members("deliver-app-order").size() == instances
                         && members("deliver-mini-user").size() == instances);
     }
 
