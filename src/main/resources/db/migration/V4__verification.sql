@@ -12,7 +12,8 @@ create index base_bucket on base (entity, system, bucket(id), id collate "C") wh
 create table verification_run (
   run         bigint      generated always as identity primary key,
   entity      text        not null,
-  origin      text        not null check (origin in ('asked', 'schedule', 'sweep', 'self_test')),
+  origin      text        not null check (origin in ('asked', 'schedule', 'sweep', 'self_test', 'undo')),
+  undoes      bigint,                -- the run whose repairs this one takes back
   ids         text[],                -- null: all
   repair      text        not null check (repair in ('none', 'plan', 'apply')),
   state       text        not null default 'queued' check (state in
@@ -44,17 +45,19 @@ create table verification_difference (
   kind       text,                   -- missing | surplus | field | deleted | status_back; null: not settled yet
   fields     jsonb       not null default '[]', -- [{field, app, mini, golden}]
   changed    jsonb       not null default '{}', -- when each of them was changed last
-  found      jsonb,                  -- the record as it was found, whole
+  found      jsonb,                  -- the record as it was found, whole; of an undo {from: {path: value}, to: {}}
   print      text,                   -- what both ends and the golden record were: the same again means that all was quiet
   rounds     int         not null default 0,
-  decision   text,                   -- report | observe | adopt | restate
+  decision   text,                   -- report | observe | adopt | restate | undo
   state      text        not null default 'candidate' check (state in
-               ('candidate', 'confirmed', 'planned', 'repairing', 'repaired', 'superseded', 'unverified')),
+               ('candidate', 'confirmed', 'planned', 'repairing', 'repaired', 'superseded', 'unverified', 'undone')),
   at         timestamptz not null default clock_timestamp(),
   looked_at  timestamptz not null default clock_timestamp(),
   unique (run, record_id, system)
 );
 create index verification_difference_open on verification_difference (run, state, looked_at);
+
+create index verification_difference_record on verification_difference (entity, record_id, id desc);
 
 -- which records were delivered lately
 create index history_at on history using brin (at);

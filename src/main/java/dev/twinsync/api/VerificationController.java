@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.record.Json;
-import dev.twinsync.record.Masking;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import dev.twinsync.verification.Verifications;
@@ -14,6 +13,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.ResponseEntity;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -31,7 +31,7 @@ class VerificationController {
 
     private static final int MOST = 200;
     private static final int MOST_IDS = 10_000;
-    private static final Set<String> MEMBERS = Set.of("entity", "ids", "repair");
+    private static final Set<String> MEMBERS = Set.of("entity", "ids", "repair", "reason");
 
     private final Verifications verifications;
     private final Schemas schemas;
@@ -44,11 +44,7 @@ class VerificationController {
     @PostMapping
     ResponseEntity<Map<String, Long>> begin(@RequestBody(required = false) byte[] body, Principal caller) {
         JsonNode asked = read(body);
-        asked.fieldNames().forEachRemaining(name -> {
-            if (!MEMBERS.contains(name)) {
-                throw refused(name, "there is no such member; write entity, ids, repair");
-            }
-        });
+        known(asked, MEMBERS);
         String entity = asked.path("entity").asText("");
         if (!schemas.has(entity)) {
             throw refused(
@@ -63,7 +59,7 @@ class VerificationController {
         if (asked.hasNonNull("ids")) {
             ids = ids(schemas.of(entity), asked.path("ids"));
         }
-        long run = verifications.begin(entity, ids, repair, caller.getName());
+        long run = verifications.begin(entity, ids, repair, caller.getName(), reason(asked));
         return ResponseEntity.status(HttpStatus.ACCEPTED).body(Map.of("run", run));
     }
 
@@ -120,8 +116,8 @@ class VerificationController {
             item.put("kind", (String) row.get("kind"));
             item.put("id", (String) row.get("record_id"));
             item.put("system", (String) row.get("system"));
-            item.set("fields", masked((String) row.get("entity"), Json.read((String) row.get("fields"))));
-            item.set("changed", Json.read((String) row.get("changed")));
+            item.set("fields", (JsonNode) row.get("fields"));
+            item.set("changed", (JsonNode) row.get("changed"));
             item.put("decision", (String) row.get("decision"));
             item.put("state", (String) row.get("state"));
             item.put("at", time(row.get("at")));
@@ -133,27 +129,66 @@ class VerificationController {
     }
 
     @PostMapping("/{run:\\d+}/approve")
-    ObjectNode approve(@PathVariable long run, Principal caller) {
-        verifications.approve(run, caller.getName());
+    ObjectNode approve(@PathVariable long run, Principal caller, @RequestBody(required = false) byte[] body) {
+        verifications.approve(run, caller.getName(), reason(body));
         return get(run);
     }
 
     @PostMapping("/{run:\\d+}/pause")
-    ObjectNode pause(@PathVariable long run) {
-        verifications.pause(run);
+    ObjectNode pause(@PathVariable long run, Principal caller, @RequestBody(required = false) byte[] body) {
+        verifications.pause(run, caller.getName(), reason(body));
         return get(run);
     }
 
     @PostMapping("/{run:\\d+}/resume")
-    ObjectNode resume(@PathVariable long run) {
-        verifications.resume(run);
+    ObjectNode resume(@PathVariable long run, Principal caller, @RequestBody(required = false) byte[] body) {
+        verifications.resume(run, caller.getName(), reason(body));
         return get(run);
     }
 
     @PostMapping("/{run:\\d+}/cancel")
-    ObjectNode cancel(@PathVariable long run) {
-        verifications.cancel(run);
+    ObjectNode cancel(@PathVariable long run, Principal caller, @RequestBody(required = false) byte[] body) {
+        verifications.cancel(run, caller.getName(), reason(body));
         return get(run);
+    }
+
+    /** Takes back what a run has repaired, of all its records or of the given ids. */
+    @PostMapping("/{run:\\d+}/undo")
+    ResponseEntity<Map<String, Long>> undo(
+            @PathVariable long run, Principal caller, @RequestBody(required = false) byte[] body) {
+        JsonNode asked = optional(body, Set.of("ids", "reason"));
+        Set<String> ids = null;
+        if (asked.hasNonNull("ids")) {
+            String entity = (String) verifications.get(run).get("entity");
+            ids = ids(schemas.of(entity), asked.path("ids"));
+        }
+        long undo = verifications.undo(run, ids, caller.getName(), reason(asked));
+        return ResponseEntity.status(HttpStatus.ACCEPTED).body(Map.of("run", undo));
+    }
+
+    private static String reason(byte[] body) {
+        return reason(optional(body, Set.of("reason")));
+    }
+
+    private static String reason(JsonNode asked) {
+        if (asked.hasNonNull("reason") && !asked.path("reason").isTextual()) {
+            throw refused("reason", "a text is needed");
+        }
+        return asked.path("reason").asText(null);
+    }
+
+    private static JsonNode optional(byte[] body, Set<String> members) {
+        JsonNode asked = body == null || body.length == 0 ? Json.MAPPER.createObjectNode() : read(body);
+        known(asked, members);
+        return asked;
+    }
+
+    private static void known(JsonNode asked, Set<String> members) {
+        asked.fieldNames().forEachRemaining(name -> {
+            if (!members.contains(name)) {
+                throw refused(name, "there is no such member; write " + String.join(", ", new TreeSet<>(members)));
+            }
+        });
     }
 
     private static ObjectNode run(Map<String, Object> row) {
@@ -163,6 +198,7 @@ class VerificationController {
         item.put("paused", (Boolean) row.get("paused"));
         item.put("entity", (String) row.get("entity"));
         item.put("origin", (String) row.get("origin"));
+        item.put("undoes", (Long) row.get("undoes"));
         item.put("repair", (String) row.get("repair"));
         item.put("ids", (Integer) row.get("ids"));
         item.put("records", (Long) row.get("records"));
@@ -180,22 +216,6 @@ class VerificationController {
         item.put("started_at", time(row.get("started_at")));
         item.put("ended_at", time(row.get("ended_at")));
         return item;
-    }
-
-    private JsonNode masked(String entity, JsonNode fields) {
-        if (schemas.has(entity)) {
-            Schema schema = schemas.of(entity);
-            for (JsonNode field : fields) {
-                ObjectNode values = (ObjectNode) field;
-                String path = field.path("field").asText();
-                values.properties().forEach(value -> {
-                    if (!value.getKey().equals("field")) {
-                        value.setValue(Masking.mask(schema.field(path), value.getValue()));
-                    }
-                });
-            }
-        }
-        return fields;
     }
 
     private static String time(Object at) {

@@ -33,6 +33,7 @@ class ConsoleWeb implements WebMvcConfigurer {
             new Shell.Section("letters", "/console/letters"),
             new Shell.Section("conflicts", "/console/conflicts"),
             new Shell.Section("flows", "/console/flows"),
+            new Shell.Section("verification", "/console/verification"),
             new Shell.Section("audit", "/console/audit"));
 
     private final List<Shell.Section> sections;

@@ -6,6 +6,7 @@ import dev.twinsync.capture.Clocks;
 import dev.twinsync.flow.Outages;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
+import dev.twinsync.verification.Verifications;
 import java.security.Principal;
 import java.time.Duration;
 import java.time.Instant;
@@ -106,6 +107,7 @@ class OverviewPage {
     private final Pulse pulse;
     private final Audit audit;
     private final HealthEndpoint health;
+    private final Verifications verifications;
     private final JdbcTemplate jdbc;
     private final MessageSource messages;
     private final Show show;
@@ -119,6 +121,7 @@ class OverviewPage {
             Pulse pulse,
             Audit audit,
             HealthEndpoint health,
+            Verifications verifications,
             JdbcTemplate jdbc,
             MessageSource messages,
             Show show) {
@@ -130,6 +133,7 @@ class OverviewPage {
         this.pulse = pulse;
         this.audit = audit;
         this.health = health;
+        this.verifications = verifications;
         this.jdbc = jdbc;
         this.messages = messages;
         this.show = show;
@@ -179,6 +183,7 @@ class OverviewPage {
         page.addAttribute("troubles", troubles(all, lines, ages));
         page.addAttribute("brakes", brakes());
         page.addAttribute("openConflicts", openConflicts());
+        page.addAttribute("verified", verifications.state());
         page.addAttribute("at", Instant.now());
     }
 
@@ -272,6 +277,16 @@ class OverviewPage {
                     null,
                     "/console/letters"));
         }
+        verifications.state().forEach((entity, told) -> {
+            if (((Number) told.get("divergent")).longValue() > 0) {
+                troubles.add(new Trouble(
+                        "wait",
+                        text("trouble.divergent", text("kind." + entity), told.get("divergent"), show.seconds((Number)
+                                told.get("divergent_oldest_seconds"))),
+                        null,
+                        "/console/verification"));
+            }
+        });
         unwell("", health.health(), troubles);
         return troubles;
     }

@@ -13,6 +13,7 @@ import dev.twinsync.record.Field;
 import dev.twinsync.record.Masking;
 import dev.twinsync.record.Schema;
 import dev.twinsync.state.Records;
+import dev.twinsync.verification.Verifications;
 import java.security.Principal;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -43,6 +44,7 @@ class RecordPage {
 
     private static final int TIMELINE = 50;
     private static final int LISTED = 50;
+    private static final int FOUND = 10;
 
     /**
      * A value at one place.
@@ -85,6 +87,7 @@ class RecordPage {
     private final Records records;
     private final Capture capture;
     private final Audit audit;
+    private final Verifications verifications;
     private final JdbcTemplate jdbc;
     private final MessageSource messages;
 
@@ -93,12 +96,14 @@ class RecordPage {
             Records records,
             Capture capture,
             Audit audit,
+            Verifications verifications,
             JdbcTemplate jdbc,
             MessageSource messages) {
         this.known = known;
         this.records = records;
         this.capture = capture;
         this.audit = audit;
+        this.verifications = verifications;
         this.jdbc = jdbc;
         this.messages = messages;
     }
@@ -177,6 +182,7 @@ class RecordPage {
         page.addAttribute("timeline", known.timeline(schema, id, after, TIMELINE, full));
         page.addAttribute("conflicts", known.conflicts(schema.entity(), id, "", null, LISTED, full));
         page.addAttribute("letters", letters(schema, id));
+        page.addAttribute("found", verifications.differences(schema.entity(), id, FOUND));
         if (schema.field("user_id") != null && golden.value("user_id") != null) {
             page.addAttribute("user", golden.value("user_id").asText());
         }

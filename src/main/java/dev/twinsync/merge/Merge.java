@@ -501,7 +501,14 @@ public final class Merge {
                         lost(path, value, golden, rule);
                     }
                 }
-                case FORWARD -> forward(path, value, golden, field.flow(), base, reading, seen);
+                case FORWARD -> {
+                    if (operator && value != null) {
+                        // what a person sets, a restored value or an undone repair, is bound by no rule
+                        put(path, value, golden, rule);
+                    } else {
+                        forward(path, value, golden, field.flow(), base, reading, seen);
+                    }
+                }
                 default -> throw new IllegalStateException("no such rule: " + rule);
             }
         }
@@ -542,11 +549,11 @@ public final class Merge {
             }
             String to = value.asText();
             String standing = golden.value().asText();
-            boolean own = golden.system().equals(system) || system.equals(OPERATOR);
+            boolean own = golden.system().equals(system);
             JsonNode was = !reading && own ? golden.value() : base.held().get(path);
             if (was != null) {
                 String from = was.asText();
-                boolean timed = reading || observation.changedAt() != null || system.equals(OPERATOR);
+                boolean timed = reading || observation.changedAt() != null;
                 if (flow.reopens(from, to) && timed) {
                     if (seen && standing.equals(from)) {
                         put(path, value, golden, Rule.FORWARD);

@@ -139,8 +139,8 @@ class Ends {
         return digests;
     }
 
-    /** @param next null at the end */
-    record Listed(List<Observation> looks, String next) {}
+    /** @param skipped items that are no records; {@code next} is null at the end */
+    record Listed(List<Observation> looks, int skipped, String next) {}
 
     /** A page of an API's records with all they hold, in the order of their keys' bytes; null where it has no listing. */
     Listed list(String system, Schema schema, String after) {
@@ -164,7 +164,8 @@ class Ends {
             }
         }
         String next = answer.path("next").asText(null);
-        return new Listed(looks, next != null && next.equals(after) ? null : next);
+        return new Listed(
+                looks, answer.path("items").size() - looks.size(), next != null && next.equals(after) ? null : next);
     }
 
     /**

@@ -2,6 +2,8 @@ package dev.twinsync.verification;
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.merge.Golden;
+import dev.twinsync.merge.Merge;
 import dev.twinsync.merge.Observation;
 import dev.twinsync.record.Field;
 import dev.twinsync.record.Json;
@@ -9,6 +11,7 @@ import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import dev.twinsync.state.Observations;
 import dev.twinsync.state.Records;
+import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -23,6 +26,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.UUID;
 import javax.sql.DataSource;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -42,6 +46,10 @@ class Runner {
     private static final int SET = 500;
     private static final int READS = 100;
     private static final int GOLDEN_PAGE = 5000;
+
+    /** Of an API's digests, as the contract has them. */
+    private static final int BUCKETS = 1024;
+
     private static final Instant END = Instant.parse("9999-01-01T00:00:00Z");
 
     private final Schemas schemas;
@@ -144,7 +152,7 @@ class Runner {
     private void step(Run run, Schema schema) {
         switch (run.state) {
             case "queued" -> {
-                run.state = "running";
+                run.state = run.origin.equals("undo") ? "repairing" : "running";
                 run.records = run.ids == null ? runs.records(run.entity) : run.ids.size();
                 run.progress.put("system", schema.systems().get(0)).put("after", "");
             }
@@ -159,8 +167,8 @@ class Runner {
 
     private void compare(Run run, Schema schema) {
         String system = run.progress.path("system").asText();
-        if (run.startedAt.plus(settings.longest()).isBefore(Instant.now()) && !run.origin.equals("sweep")) {
-            long left = Math.max(0, run.records - run.progress.path("listed").asLong());
+        if (late(run)) {
+            long left = left(run, schema, system);
             run.unverified += left;
             run.told.put(
                     "cut",
@@ -195,6 +203,24 @@ class Runner {
             run.progress.put("step_at", turn.toString());
             run.nextAt = soon(turn);
         }
+    }
+
+    /** How many records are not compared where a run ends at this system. */
+    private static long left(Run run, Schema schema, String system) {
+        int at = schema.systems().indexOf(system);
+        if (at >= 0 && at < schema.systems().size() - 1) {
+            return run.records;
+        }
+        int buckets = run.progress.path("buckets").size();
+        return buckets > 0
+                ? Math.max(buckets, run.records * buckets / BUCKETS)
+                : Math.max(0, run.records - run.progress.path("listed").asLong());
+    }
+
+    /** What a person or the schedule has asked for ends, one day; a sweep has its own days. */
+    private boolean late(Run run) {
+        return !run.origin.equals("sweep")
+                && run.startedAt.plus(settings.longest()).isBefore(Instant.now());
     }
 
     private static Instant soon(Instant turn) {
@@ -419,7 +445,9 @@ class Runner {
         Map<String, String> here = runs.bucket(run.entity, system, bucket);
         Set<String> suspects = new HashSet<>();
         there.forEach((id, digest) -> {
-            if (!digest.equals(here.get(id)) && schema.refuseId(id) == null) {
+            if (schema.refuseId(id) != null) {
+                skipped(run, system, 1);
+            } else if (!digest.equals(here.get(id))) {
                 suspects.add(id);
             }
         });
@@ -447,6 +475,7 @@ class Runner {
                 differing.add(look);
             }
         }
+        skipped(run, system, page.skipped());
         // in the range and not listed: read by key, since it may have been made in between
         runs.suspect(run, system, here.keySet());
         listed(run, page.looks().size());
@@ -455,6 +484,14 @@ class Runner {
             next(run, schema, system);
         } else {
             run.progress.put("after", page.next());
+        }
+    }
+
+    /** Records whose ids can't be ids here, or that are not what the contract says a record is. */
+    private static void skipped(Run run, String system, int count) {
+        if (count > 0) {
+            run.tell("skipped_" + system, count);
+            run.unverified += count;
         }
     }
 
@@ -554,8 +591,7 @@ class Runner {
 
     private static int byBytes(String one, String other) {
         return java.util.Arrays.compareUnsigned(
-                one.getBytes(java.nio.charset.StandardCharsets.UTF_8),
-                other.getBytes(java.nio.charset.StandardCharsets.UTF_8));
+                one.getBytes(StandardCharsets.UTF_8), other.getBytes(StandardCharsets.UTF_8));
     }
 
     private void settle(
@@ -574,7 +610,7 @@ class Runner {
             Judge.Verdict verdict = Judge.judge(schema, snapshot, look);
             Runs.Difference before = known.get(look.id());
             int rounds = before == null ? 0 : before.rounds() + 1;
-            if (verdict.unreadable()) {
+            if (verdict.unreadable() && before == null && !unusable(snapshot, system)) {
                 run.tell("unreadable", 1);
                 run.unverified++;
             }
@@ -608,6 +644,12 @@ class Runner {
         runs.seen(run, system, seen);
     }
 
+    /** A field that is known to be unusable there has its letter; such records are counted all at once, see confirmed. */
+    private static boolean unusable(Records.Snapshot snapshot, String system) {
+        return snapshot.bases().containsKey(system)
+                && !snapshot.bases().get(system).unusable().isEmpty();
+    }
+
     private String decision(Run run, Judge.Verdict verdict) {
         if (verdict.moved() || verdict.kind().equals("surplus")) {
             return "observe";
@@ -634,6 +676,14 @@ class Runner {
             return;
         }
         Instant earliest = runs.earliest(run, List.of("candidate"));
+        if (earliest != null
+                && run.startedAt
+                        .plus(settings.longest())
+                        .plus(settings.quietLongest())
+                        .isBefore(Instant.now())) {
+            run.unverified += runs.giveUp(run, "candidate");
+            earliest = null;
+        }
         if (earliest != null) {
             run.nextAt = earliest.plus(quiet).plusMillis(50);
             return;
@@ -664,6 +714,11 @@ class Runner {
     private void confirmed(Run run) {
         runs.underWay(run.entity).forEach(run.told::put);
         run.told.put("altered", runs.altered(run.entity));
+        if (run.ids == null) {
+            long unusable = runs.unusable(run.entity);
+            run.told.put("unusable", unusable);
+            run.unverified += unusable;
+        }
         for (String kind : Settings.KINDS) {
             String most = settings.most(run.entity, kind);
             boolean report = run.repair.equals("none") || most.equals("report");
@@ -709,6 +764,9 @@ class Runner {
      * merge does it only if nothing has happened since that look: a newer state wins.
      */
     private void repair(Run run, Schema schema) {
+        if (!run.progress.has("repairing")) {
+            run.progress.put("repairing", Instant.now().toString());
+        }
         // what was sent on its way is looked at again after a moment, and mended again should it have been overtaken
         Instant before = Instant.now().minusSeconds(1);
         for (String system : schema.systems()) {
@@ -717,13 +775,22 @@ class Runner {
                 open = runs.differences(run, system, List.of("repairing"), before);
             }
             if (!open.isEmpty()) {
-                mend(run, schema, system, open);
+                if (run.origin.equals("undo")) {
+                    undo(run, system, open);
+                } else {
+                    mend(run, schema, system, open);
+                }
                 return;
             }
         }
         Instant earliest = runs.earliest(run, List.of("repairing"));
         if (earliest == null) {
             run.state = "done";
+        } else if (Instant.parse(run.progress.path("repairing").asText())
+                .plus(settings.longest())
+                .isBefore(Instant.now())) {
+            // an end that has been away for so long: what was sent still arrives, and the next run will see it
+            run.unverified += runs.giveUp(run, "repairing");
         } else {
             run.nextAt = earliest.plusMillis(1050);
         }
@@ -734,6 +801,7 @@ class Runner {
         Map<String, Records.Snapshot> snapshots = records.load(run.entity, ids);
         Map<String, Observation> looks = look(run, schema, system, ids);
         List<Observation> publish = new ArrayList<>();
+        List<Runs.Seen> mended = new ArrayList<>();
         Map<String, List<String>> states = new HashMap<>();
         List<Observation> equal = new ArrayList<>();
         Map<String, Long> revisions = new HashMap<>();
@@ -763,18 +831,67 @@ class Runner {
                             || "adopt".equals(difference.decision());
                     if (state.equals("repairing")) {
                         publish.add(adopt ? look : look.asRepair());
+                        boolean edit = verdict.moved() || verdict.kind().equals("surplus");
+                        String decision = edit ? "observe" : adopt ? "adopt" : "restate";
+                        mended.add(new Runs.Seen(look.id(), verdict, look, state, decision));
                     }
                 }
             }
             states.computeIfAbsent(state, s -> new ArrayList<>()).add(look.id());
         }
-        // marked before it is published: should we end in between, it is looked at and mended again
+        // marked, with what is taken away, before it is published: should we end in between, it is looked at and mended
+        // again
+        runs.seen(run, system, mended);
         states.forEach((state, of) -> {
             runs.state(run, system, of, state);
             run.unverified += state.equals("unverified") ? of.size() : 0;
         });
         run.repaired = runs.count(run.run, "repaired");
         runs.remember(run.entity, system, equal, revisions);
+        observations.publish(publish);
+    }
+
+    /**
+     * Takes repairs back by edits of the operator, each stored before it is published: after an end of the service in
+     * between, the golden record tells whether it has come to be.
+     */
+    private void undo(Run run, String system, List<Runs.Difference> open) {
+        List<String> ids = open.stream().map(Runs.Difference::recordId).toList();
+        Map<String, Records.Snapshot> snapshots = records.load(run.entity, ids);
+        Map<String, Runs.Kept> kept = runs.kept(run, system, ids);
+        Map<String, String> begun = new HashMap<>();
+        Map<String, List<String>> states = new HashMap<>();
+        List<Observation> publish = new ArrayList<>();
+        for (Runs.Difference difference : open) {
+            String id = difference.recordId();
+            Golden golden = snapshots.get(id).golden();
+            Undo undo = difference.state().equals("planned")
+                    ? Undo.of(golden, system, difference.kind(), kept.get(id).fields())
+                    : Undo.read(kept.get(id).found());
+            Undo.Progress progress = undo == null ? Undo.Progress.OVERTAKEN : undo.progress(golden);
+            switch (progress) {
+                case DONE ->
+                    states.computeIfAbsent("repaired", s -> new ArrayList<>()).add(id);
+                case OVERTAKEN ->
+                    states.computeIfAbsent("superseded", s -> new ArrayList<>()).add(id);
+                default -> {
+                    begun.put(id, undo.text());
+                    String event = "undo/" + run.run + '/' + difference.id();
+                    publish.add(Observations.push(
+                            run.entity,
+                            id,
+                            Merge.OPERATOR,
+                            undo.edit(),
+                            null,
+                            null,
+                            UUID.nameUUIDFromBytes(event.getBytes(StandardCharsets.UTF_8))
+                                    .toString()));
+                }
+            }
+        }
+        runs.begun(run, system, begun);
+        states.forEach((state, of) -> runs.state(run, system, of, state));
+        run.repaired = runs.count(run.run, "repaired");
         observations.publish(publish);
     }
 }

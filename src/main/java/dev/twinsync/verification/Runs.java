@@ -1,5 +1,6 @@
 package dev.twinsync.verification;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.merge.Observation;
 import dev.twinsync.record.Json;
@@ -301,6 +302,15 @@ class Runs {
         return count == null ? 0 : count;
     }
 
+    /** Records with a field that could not be put into normal form, and so is not compared; each has its letter. */
+    long unusable(String entity) {
+        Long count = jdbc.queryForObject(
+                "select count(distinct id) from base where entity = ? and jsonb_exists(detail, 'unusable')",
+                Long.class,
+                entity);
+        return count == null ? 0 : count;
+    }
+
     /** Keeps the digests of records that were read and are what their bases say, as long as those are the same. */
     void remember(String entity, String system, List<Observation> looks, Map<String, Long> revisions) {
         List<Observation> known = looks.stream()
@@ -430,6 +440,45 @@ class Runs {
                 run.run,
                 states.toArray(String[]::new));
         return at == null ? null : at.toInstant();
+    }
+
+    /** Those in a state can't be settled. @return how many they are */
+    int giveUp(Run run, String state) {
+        return jdbc.update(
+                "update verification_difference set state = 'unverified' where run = ? and state = ?", run.run, state);
+    }
+
+    /** What a repair has kept of a record: what differed, and how it was found or what its undo changes. */
+    record Kept(JsonNode fields, JsonNode found) {}
+
+    Map<String, Kept> kept(Run run, String system, Collection<String> ids) {
+        Map<String, Kept> kept = new HashMap<>();
+        jdbc.query(
+                """
+                select record_id, fields::text as fields, found::text as found from verification_difference
+                where run = ? and system = ? and record_id = any (?)""",
+                row -> {
+                    String found = row.getString("found");
+                    kept.put(
+                            row.getString("record_id"),
+                            new Kept(Json.read(row.getString("fields")), found == null ? null : Json.read(found)));
+                },
+                run.run,
+                system,
+                ids.toArray(String[]::new));
+        return kept;
+    }
+
+    /** Keeps what an undo changes, before it does. */
+    void begun(Run run, String system, Map<String, String> undos) {
+        jdbc.batchUpdate(
+                """
+                update verification_difference set found = ?::jsonb, state = 'repairing', looked_at = clock_timestamp(),
+                  rounds = rounds + 1
+                where run = ? and system = ? and record_id = ?""",
+                undos.entrySet().stream()
+                        .map(undo -> new Object[] {undo.getValue(), run.run, system, undo.getKey()})
+                        .toList());
     }
 
     long count(long run, String... states) {

@@ -32,7 +32,7 @@ class State implements HealthIndicator {
             from (select cast(? as text) as entity) as e
             left join lateral (
               select r.*, coalesce(r.ended_at, r.next_at) as compared_at from verification_run r where r.entity = e.entity and r.ids is null
-                and r.state in ('done', 'waiting_for_approval', 'repairing')
+                and r.origin not in ('undo', 'self_test') and r.state in ('done', 'waiting_for_approval', 'repairing')
               order by r.run desc limit 1) as r on true
             -- what the last whole run left, and what the sweep that is under way has found since
             cross join lateral (
@@ -97,15 +97,15 @@ class State implements HealthIndicator {
 
     @Override
     public Health health() {
-        return Health.up().withDetails(new LinkedHashMap<>(told())).build();
+        return Health.up().withDetails(told()).build();
     }
 
-    private synchronized Map<String, Map<String, Object>> told() {
+    synchronized Map<String, Map<String, Object>> told() {
         if (at.plus(FRESH).isBefore(Instant.now())) {
             schemas.all().forEach(schema -> told.put(schema.entity(), told(schema.entity())));
             at = Instant.now();
         }
-        return Map.copyOf(told);
+        return new LinkedHashMap<>(told);
     }
 
     private Map<String, Object> told(String entity) {

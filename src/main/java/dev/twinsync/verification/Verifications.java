@@ -1,9 +1,16 @@
 package dev.twinsync.verification;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.audit.Audit;
+import dev.twinsync.record.Field;
+import dev.twinsync.record.Json;
+import dev.twinsync.record.Masking;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import java.time.Duration;
 import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
@@ -25,17 +32,34 @@ public class Verifications {
     private final Runs runs;
     private final Runner runner;
     private final Lag lag;
+    private final State state;
     private final Schemas schemas;
     private final Settings settings;
-    private final JdbcTemplate jdbc;
 
-    Verifications(Runs runs, Runner runner, Lag lag, Schemas schemas, JdbcTemplate jdbc, Environment environment) {
+    /** What was mended can be undone for as long as its history is kept. */
+    private final int historyDays;
+
+    private final JdbcTemplate jdbc;
+    private final Audit audit;
+
+    Verifications(
+            Runs runs,
+            Runner runner,
+            Lag lag,
+            State state,
+            Schemas schemas,
+            JdbcTemplate jdbc,
+            Audit audit,
+            Environment environment) {
         this.runs = runs;
         this.runner = runner;
         this.lag = lag;
+        this.state = state;
         this.schemas = schemas;
         this.jdbc = jdbc;
+        this.audit = audit;
         this.settings = Settings.of(environment);
+        this.historyDays = environment.getProperty("twinsync.history.retention-days", Integer.class, 90);
     }
 
     /** Takes the next steps of open runs; called by the flow {@code run-verifications}. */
@@ -54,9 +78,9 @@ public class Verifications {
                 begin(schema, "sweep", "none", Duration.ZERO);
             }
         }
-        jdbc.update(
-                "delete from verification_run where ended_at < clock_timestamp() - make_interval(days => ?)",
-                settings.keepDays());
+        jdbc.update("""
+                delete from verification_run where ended_at < clock_timestamp() - make_interval(
+                  days => case when repaired > 0 then greatest(?, ?) else ? end)""", settings.keepDays(), historyDays, settings.keepDays());
     }
 
     /** One open run of an origin at a time, and not before its interval has passed; all instances ask at once. */
@@ -87,9 +111,18 @@ public class Verifications {
      *
      * @param ids the records to look at, or null for all
      * @param repair none, plan or apply
+     * @param reason why, or null
      */
-    public long begin(String entity, Collection<String> ids, String repair, String by) {
-        return runs.add(entity, "asked", ids, repair, by);
+    public long begin(String entity, Collection<String> ids, String repair, String by, String reason) {
+        Map<String, Object> detail = new LinkedHashMap<>();
+        detail.put("entity", entity);
+        detail.put("repair", repair);
+        if (ids != null) {
+            detail.put("ids", ids.size());
+        }
+        return audit.act(
+                new Audit.Act(by, "verification.begin", "verification", null, reason, detail),
+                () -> runs.add(entity, "asked", ids, repair, by));
     }
 
     /** @throws NoSuchElementException where there is no such run */
@@ -109,11 +142,11 @@ public class Verifications {
     private List<Map<String, Object>> list(Long run, long before, int limit, String entity) {
         return jdbc.queryForList("""
                 select r.run, r.entity, r.origin, r.repair, r.state, r.paused, r.records, r.compared, r.unverified, r.repaired,
-                  cardinality(r.ids) as ids, r.told::text as told, r.asked_by, r.approved_by, r.created_at, r.started_at,
+                  cardinality(r.ids) as ids, r.undoes, r.told::text as told, r.asked_by, r.approved_by, r.created_at, r.started_at,
                   r.ended_at,
                   (select json_object_agg(kind, n)::text from (
                      select kind, count(*) as n from verification_difference d
-                     where d.run = r.run and d.state in ('confirmed', 'planned', 'repairing', 'repaired', 'superseded')
+                     where d.run = r.run and d.state in ('confirmed', 'planned', 'repairing', 'repaired', 'superseded', 'undone')
                      group by kind) as kinds) as kinds,
                   (select count(*) from verification_difference d where d.run = r.run and d.state = 'candidate') as open
                 from verification_run r
@@ -121,50 +154,135 @@ public class Verifications {
                 order by r.run desc limit ?""", before, run, run, entity, entity, limit);
     }
 
-    /** Differences of a run beyond {@code after}, in the order in which they were found. */
+    /**
+     * Differences of a run beyond {@code after}, in the order in which they were found: {@code id, entity, record_id,
+     * system, kind, fields} (JSON, personal values masked), {@code changed} (JSON), {@code decision, state, at}.
+     */
     public List<Map<String, Object>> differences(long run, long after, int limit, String kind, String state) {
         get(run);
-        return jdbc.queryForList("""
-                select id, entity, record_id, system, kind, fields::text as fields, changed::text as changed,
+        return shown(jdbc.queryForList("""
+                select id, run, entity, record_id, system, kind, fields::text as fields, changed::text as changed,
                   decision, state, at
                 from verification_difference
                 where run = ? and id > ? and state <> 'candidate' and (cast(? as text) is null or kind = ?)
                   and (cast(? as text) is null or state = ?)
-                order by id limit ?""", run, after, kind, kind, state, state, limit);
+                order by id limit ?""", run, after, kind, kind, state, state, limit));
+    }
+
+    /** What runs have found of one record, the newest first. */
+    public List<Map<String, Object>> differences(String entity, String id, int limit) {
+        return shown(jdbc.queryForList("""
+                select id, run, entity, record_id, system, kind, fields::text as fields, changed::text as changed,
+                  decision, state, at
+                from verification_difference
+                where entity = ? and record_id = ? and state <> 'candidate' and decision is distinct from 'undo'
+                order by id desc limit ?""", entity, id, limit));
+    }
+
+    private List<Map<String, Object>> shown(List<Map<String, Object>> rows) {
+        for (Map<String, Object> row : rows) {
+            JsonNode fields = Json.read((String) row.get("fields"));
+            String entity = (String) row.get("entity");
+            for (JsonNode field : fields) {
+                Field of = schemas.has(entity)
+                        ? schemas.of(entity).field(field.path("field").asText())
+                        : null;
+                ((ObjectNode) field).properties().forEach(value -> {
+                    if (!value.getKey().equals("field")) {
+                        value.setValue(Masking.mask(of, value.getValue()));
+                    }
+                });
+            }
+            row.put("fields", fields);
+            row.put("changed", Json.read((String) row.get("changed")));
+        }
+        return rows;
+    }
+
+    /** By entity: how much was verified and when, what differs, since when, and how long changes take. */
+    public Map<String, Map<String, Object>> state() {
+        return state.told();
     }
 
     /** Lets a run mend what it has planned. */
-    public void approve(long run, String by) {
-        act(run, "approved: it waits for no approval", """
+    public void approve(long run, String by, String reason) {
+        act("approve", run, by, reason, "approved: it waits for no approval", """
                 update verification_run set state = 'repairing', approved_by = ?, next_at = clock_timestamp()
                 where run = ? and state = 'waiting_for_approval'""", by, run);
     }
 
-    public void pause(long run) {
+    public void pause(long run, String by, String reason) {
         act(
+                "pause",
                 run,
+                by,
+                reason,
                 "paused: it has ended or is paused",
                 "update verification_run set paused = true where run = ? and ended_at is null and not paused",
                 run);
     }
 
-    public void resume(long run) {
-        act(run, "resumed: it is not paused", """
+    public void resume(long run, String by, String reason) {
+        act("resume", run, by, reason, "resumed: it is not paused", """
                 update verification_run set paused = false, next_at = clock_timestamp()
                 where run = ? and ended_at is null and paused""", run);
     }
 
     /** Stops a run for good; what was mended stays mended. */
-    public void cancel(long run) {
-        act(run, "stopped: it has ended", """
+    public void cancel(long run, String by, String reason) {
+        act("cancel", run, by, reason, "stopped: it has ended", """
                 update verification_run set state = 'stopped', ended_at = clock_timestamp()
                 where run = ? and ended_at is null""", run);
     }
 
-    private void act(long run, String otherwise, String sql, Object... arguments) {
+    /**
+     * Begins a run that takes back what another one has repaired: what was found, or what was golden before, becomes
+     * true at both ends by an edit of the operator. A record that somebody has changed since is left as it is.
+     *
+     * @param ids the records, or null for all that were repaired
+     * @return the new run; undoing that one does the repair again
+     */
+    public long undo(long run, Collection<String> ids, String by, String reason) {
         get(run);
-        if (jdbc.update(sql, arguments) == 0) {
-            throw new Refused("verification " + run + " can't be " + otherwise);
+        Act act = new Act("undo", run, by, reason);
+        return audit.act(act.audited(), () -> {
+            String[] some = ids == null ? null : ids.toArray(String[]::new);
+            List<Long> undo = jdbc.queryForList("""
+                    with kept as (
+                      update verification_difference set state = 'undone'
+                      where run = ? and state = 'repaired' and (cast(? as text[]) is null or record_id = any (?))
+                      returning *),
+                    made as (
+                      insert into verification_run (entity, origin, undoes, ids, repair, asked_by, approved_by)
+                      select entity, 'undo', run, cast(? as text[]), 'apply', ?, ? from verification_run
+                      where run = ? and exists (select from kept)
+                      returning run),
+                    copied as (
+                      insert into verification_difference
+                        (run, entity, record_id, system, kind, fields, changed, found, decision, state)
+                      select made.run, k.entity, k.record_id, k.system, k.kind, k.fields, k.changed, null, 'undo', 'planned'
+                      from made, kept k)
+                    select run from made""", Long.class, run, some, some, some, by, by, run);
+            if (undo.isEmpty()) {
+                throw new Refused("verification " + run + " can't be undone: it has repaired nothing of the kind");
+            }
+            return undo.get(0);
+        });
+    }
+
+    private record Act(String act, long run, String by, String reason) {
+        Audit.Act audited() {
+            return new Audit.Act(by, "verification." + act, "verification", String.valueOf(run), reason);
         }
+    }
+
+    private void act(
+            String act, long run, String by, String reason, String otherwise, String sql, Object... arguments) {
+        get(run);
+        audit.act(new Act(act, run, by, reason).audited(), () -> {
+            if (jdbc.update(sql, arguments) == 0) {
+                throw new Refused("verification " + run + " can't be " + otherwise);
+            }
+        });
     }
 }

@@ -11,6 +11,7 @@ import com.microsoft.playwright.assertions.LocatorAssertions.ContainsTextOptions
 import com.microsoft.playwright.assertions.LocatorAssertions.HasCountOptions;
 import com.microsoft.playwright.options.ColorScheme;
 import com.microsoft.playwright.options.ScreenshotCaret;
+import dev.twinsync.verification.Verifications;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -23,7 +24,7 @@ class ScreenshotsTest extends Browsing {
 
     private static final Path FOLDER = Path.of("target/screenshots");
 
-    private static Map<String, String> pages() {
+    private Map<String, String> pages() {
         Map<String, String> pages = new LinkedHashMap<>();
         pages.put("overview", "/console");
         pages.put("conflicts", "/console/conflicts?state=all");
@@ -33,6 +34,13 @@ class ScreenshotsTest extends Browsing {
         pages.put("user", "/console/users/123456");
         pages.put("order-refused", "/console/orders/800042?live=true");
         pages.put("order", "/console/orders/800103");
+        pages.put("order-damaged", "/console/orders/800106");
+        pages.put("verification", "/console/verification");
+        pages.put(
+                "verification-run",
+                "/console/verification/"
+                        + Shots.verified(neighbours.service().getBean(Verifications.class), app, mini));
+        pages.put("diagnosis", "/console/verification/diagnosis");
         pages.put("search-nothing", "/console/search?q=no-such-id");
         pages.put("not-found", "/console/orders/no-such-order");
         return pages;
@@ -50,7 +58,7 @@ class ScreenshotsTest extends Browsing {
             }
         }
         Page dark = as("operator", options("en-GB", 1280, ColorScheme.DARK));
-        for (String name : new String[] {"overview", "order-refused", "both-ends"}) {
+        for (String name : new String[] {"overview", "order-refused", "both-ends", "verification-run"}) {
             shot(dark, name + "-dark", pages().get(name), "en-GB", 1280);
         }
     }

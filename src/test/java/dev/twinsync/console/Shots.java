@@ -4,7 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import dev.twinsync.devservices.MiniProgram;
+import dev.twinsync.verification.Verifications;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import org.springframework.jdbc.core.JdbcTemplate;
 
@@ -12,6 +14,7 @@ import org.springframework.jdbc.core.JdbcTemplate;
 final class Shots {
 
     private static boolean filled;
+    private static long run;
 
     private Shots() {}
 
@@ -52,5 +55,24 @@ final class Shots {
                 id,
                 title,
                 amount);
+    }
+
+    /** A run that waits for an approval: two orders were changed by hand at the mini-program, one in the app. */
+    static synchronized long verified(Verifications verifications, JdbcTemplate app, MiniProgram mini) {
+        if (run == 0) {
+            await().atMost(Duration.ofSeconds(60)).until(() -> app.queryForList(
+                            "select id from sync.due where id in ('789012', '800103', '800106')", String.class)
+                    .isEmpty());
+            mini.tamper("order", "800106", Map.of("status", "shipped", "payment_method", "cash"));
+            mini.tamper("user", "200002", Map.of("phone", "+8613912345678"));
+            app.update("update orders set payment_amount = 8.99 where order_id = '800103'");
+            run = verifications.begin(
+                    "order", List.of("789012", "800103", "800106"), "plan", "operator", "a customer asked");
+            long users = verifications.begin("user", List.of("200002", "200003"), "none", "operator", null);
+            await().atMost(Duration.ofSeconds(60))
+                    .until(() -> verifications.get(run).get("state").equals("waiting_for_approval")
+                            && verifications.get(users).get("state").equals("done"));
+        }
+        return run;
     }
 }

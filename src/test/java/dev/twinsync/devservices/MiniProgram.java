@@ -194,6 +194,27 @@ public final class MiniProgram implements AutoCloseable {
         place(entity, id, item);
     }
 
+    /** Many records that have been there for long: what {@link #tamper} would make of each, without a copy of its values. */
+    public synchronized void fill(String entity, String id, ObjectNode data) {
+        Item item = new Item(data);
+        item.updatedAt = "2020-01-01T00:00:00.000000Z";
+        item.deleted = data.path("deleted").asBoolean();
+        of(entity).put(id, item);
+        place(entity, id, item);
+    }
+
+    /** The digest of a record as {@code /digests} tells it, or null. */
+    public synchronized String digest(String entity, String id) {
+        Item item = of(entity).get(id);
+        return item == null ? null : item.digest;
+    }
+
+    /** Computes all digests of an entity anew, as a backend does that keeps none. */
+    public synchronized void digest(String entity) {
+        of(entity).forEach((id, item) -> place(entity, id, item));
+        digests(entity, BUCKETS);
+    }
+
     /** Two records each take what the other held; nothing tells of it. */
     public synchronized void swap(String entity, String one, String other) {
         Item a = of(entity).get(one);

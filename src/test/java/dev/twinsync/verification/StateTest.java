@@ -30,7 +30,7 @@ class StateTest {
     static void load() {
         shop = new Shop("vst-");
         shop.load(300, 3);
-        service = shop.neighbours.service();
+        service = dev.twinsync.devservices.Neighbours.get().service();
         caller = new Caller(service);
     }
 
@@ -44,8 +44,10 @@ class StateTest {
                 service.getBean(Runs.class),
                 service.getBean(Runner.class),
                 service.getBean(Lag.class),
+                service.getBean(State.class),
                 service.getBean(Schemas.class),
                 service.getBean(JdbcTemplate.class),
+                service.getBean(dev.twinsync.audit.Audit.class),
                 new MockEnvironment()
                         .withProperty("twinsync.verification.every", interval)
                         .withProperty("twinsync.verification.sweep-days", sweepDays));
