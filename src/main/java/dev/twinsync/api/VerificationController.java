@@ -31,7 +31,7 @@ class VerificationController {
 
     private static final int MOST = 200;
     private static final int MOST_IDS = 10_000;
-    private static final Set<String> MEMBERS = Set.of("entity", "ids", "repair", "reason");
+    private static final Set<String> MEMBERS = Set.of("entity", "ids", "repair", "reason", "self_test");
 
     private final Verifications verifications;
     private final Schemas schemas;
@@ -54,6 +54,13 @@ class VerificationController {
         String repair = asked.path("repair").asText("none");
         if (!List.of("none", "plan", "apply").contains(repair)) {
             throw refused("repair", "write none, plan or apply");
+        }
+        if (asked.path("self_test").asBoolean()) {
+            if (asked.has("ids") || asked.has("repair")) {
+                throw refused(
+                        "self_test", "leave out ids and repair: a self-test compares everything and mends nothing");
+            }
+            repair = "self_test";
         }
         Set<String> ids = null;
         if (asked.hasNonNull("ids")) {

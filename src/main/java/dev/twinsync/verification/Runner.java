@@ -57,6 +57,7 @@ class Runner {
     private final Observations observations;
     private final Runs runs;
     private final Ends ends;
+    private final SelfTest selfTest;
     private final Settings settings;
     private final DataSource state;
 
@@ -69,6 +70,7 @@ class Runner {
             Observations observations,
             Runs runs,
             Ends ends,
+            SelfTest selfTest,
             DataSource state,
             Environment environment) {
         this.schemas = schemas;
@@ -76,6 +78,7 @@ class Runner {
         this.observations = observations;
         this.runs = runs;
         this.ends = ends;
+        this.selfTest = selfTest;
         this.state = state;
         this.settings = Settings.of(environment);
     }
@@ -152,7 +155,11 @@ class Runner {
     private void step(Run run, Schema schema) {
         switch (run.state) {
             case "queued" -> {
+                if (run.origin.equals("self_test") && !selfTest.plant(run, schema)) {
+                    return;
+                }
                 run.state = run.origin.equals("undo") ? "repairing" : "running";
+                run.progress.removeAll();
                 run.records = run.ids == null ? runs.records(run.entity) : run.ids.size();
                 run.progress.put("system", schema.systems().get(0)).put("after", "");
             }
@@ -606,6 +613,10 @@ class Runner {
         List<String> gone = new ArrayList<>();
         Map<String, Long> revisions = new HashMap<>();
         for (Observation look : looks) {
+            if (look.id().startsWith(SelfTest.PREFIX) && !run.origin.equals("self_test")) {
+                // planted for another run, whose memory of them is false on purpose
+                continue;
+            }
             Records.Snapshot snapshot = snapshots.get(look.id());
             Judge.Verdict verdict = Judge.judge(schema, snapshot, look);
             Runs.Difference before = known.get(look.id());
@@ -688,7 +699,7 @@ class Runner {
             run.nextAt = earliest.plus(quiet).plusMillis(50);
             return;
         }
-        confirmed(run);
+        confirmed(run, schema);
     }
 
     /** Looks again at what differed a quiet time ago. @return false where there is nothing of the kind */
@@ -711,7 +722,10 @@ class Runner {
         return false;
     }
 
-    private void confirmed(Run run) {
+    private void confirmed(Run run, Schema schema) {
+        if (run.origin.equals("self_test")) {
+            selfTest.end(run, schema);
+        }
         runs.underWay(run.entity).forEach(run.told::put);
         run.told.put("altered", runs.altered(run.entity));
         if (run.ids == null) {

@@ -33,6 +33,7 @@ public class Verifications {
     private final Runner runner;
     private final Lag lag;
     private final State state;
+    private final SelfTest selfTest;
     private final Schemas schemas;
     private final Settings settings;
 
@@ -47,6 +48,7 @@ public class Verifications {
             Runner runner,
             Lag lag,
             State state,
+            SelfTest selfTest,
             Schemas schemas,
             JdbcTemplate jdbc,
             Audit audit,
@@ -55,6 +57,7 @@ public class Verifications {
         this.runner = runner;
         this.lag = lag;
         this.state = state;
+        this.selfTest = selfTest;
         this.schemas = schemas;
         this.jdbc = jdbc;
         this.audit = audit;
@@ -71,6 +74,7 @@ public class Verifications {
     public void schedule() {
         lag.note();
         for (Schema schema : schemas.all()) {
+            selfTest.clear(schema);
             if (!settings.every().isZero()) {
                 begin(schema, "schedule", settings.scheduled(), settings.every());
             }
@@ -110,8 +114,9 @@ public class Verifications {
      * Begins a run.
      *
      * @param ids the records to look at, or null for all
-     * @param repair none, plan or apply
+     * @param repair none, plan, apply or self_test: errors are planted in shadow records, and it is told which were found
      * @param reason why, or null
+     * @throws Refused where there can be no self-test of the entity, or one is under way
      */
     public long begin(String entity, Collection<String> ids, String repair, String by, String reason) {
         Map<String, Object> detail = new LinkedHashMap<>();
@@ -122,7 +127,22 @@ public class Verifications {
         }
         return audit.act(
                 new Audit.Act(by, "verification.begin", "verification", null, reason, detail),
-                () -> runs.add(entity, "asked", ids, repair, by));
+                () -> repair.equals("self_test") ? selfTest(entity, by) : runs.add(entity, "asked", ids, repair, by));
+    }
+
+    private long selfTest(String entity, String by) {
+        String refused = selfTest.refuse(schemas.of(entity));
+        if (refused != null) {
+            throw new Refused("no self-test: " + refused);
+        }
+        Boolean open = jdbc.queryForObject(
+                "select exists (select from verification_run where entity = ? and origin = 'self_test' and ended_at is null)",
+                Boolean.class,
+                entity);
+        if (Boolean.TRUE.equals(open)) {
+            throw new Refused("no self-test: one of " + entity + " is under way");
+        }
+        return runs.add(entity, "self_test", null, "none", by);
     }
 
     /** @throws NoSuchElementException where there is no such run */

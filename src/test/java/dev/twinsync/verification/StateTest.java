@@ -45,6 +45,7 @@ class StateTest {
                 service.getBean(Runner.class),
                 service.getBean(Lag.class),
                 service.getBean(State.class),
+                service.getBean(SelfTest.class),
                 service.getBean(Schemas.class),
                 service.getBean(JdbcTemplate.class),
                 service.getBean(dev.twinsync.audit.Audit.class),

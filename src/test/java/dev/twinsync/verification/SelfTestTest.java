@@ -1,0 +1,84 @@
+package dev.twinsync.verification;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.twinsync.devservices.Neighbours;
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** The self-test as it runs in production: what it plants is found, and it leaves nothing behind but deleted records. */
+class SelfTestTest {
+
+    private final Shop shop = new Shop(SelfTest.PREFIX);
+
+    private long begin(String entity) {
+        JsonNode begun = shop.post("/verifications", "{\"entity\":\"" + entity + "\",\"self_test\":true}");
+        assertThat(begun.has("run")).as(begun.toString()).isTrue();
+        return begun.path("run").asLong();
+    }
+
+    private void nothingIsLeft(String entity, String table) {
+        await().atMost(Duration.ofSeconds(60)).untilAsserted(() -> {
+            assertThat(shop.app.queryForObject("select count(*) from sync.shadow where entity = ?", Long.class, entity))
+                    .isZero();
+            assertThat(shop.app.queryForObject(
+                            "select count(*) from " + table + " where " + entity
+                                    + "_id like 'twinsync-self-test-%' and not deleted",
+                            Long.class))
+                    .isZero();
+            assertThat(shop.mini.all(entity).entrySet().stream()
+                            .filter(record -> record.getKey().startsWith(SelfTest.PREFIX))
+                            .filter(record -> !record.getValue().path("deleted").asBoolean()))
+                    .isEmpty();
+            assertThat(shop.app.queryForObject(
+                            "select count(*) from sync.base where id like 'twinsync-self-test-%' and (doubt or tick_ended > 1000000000000)",
+                            Long.class))
+                    .isZero();
+        });
+        shop.settled(entity);
+    }
+
+    @Test
+    void everyErrorThatIsPlantedAtBothEndsIsFoundAndNothingIsLeft() {
+        for (int round = 0; round < 2; round++) {
+            long run = begin("order");
+            assertThat(shop.post("/verifications", "{\"entity\":\"order\",\"self_test\":true}")
+                            .path("status")
+                            .asInt())
+                    .isEqualTo(409);
+            JsonNode told = shop.ended(run, "done").path("told");
+            assertThat(told.path("missed").asText()).isEmpty();
+            assertThat(told.path("planted").asInt())
+                    .isEqualTo(told.path("found").asInt())
+                    .isGreaterThan(30);
+            assertThat(shop.differences(run)).isEmpty();
+            nothingIsLeft("order", "orders");
+        }
+    }
+
+    @Test
+    void aDigestThatLeavesAFieldOutIsNamedAndOneThatIsStoppedIsClearedAway() {
+        // as if somebody had changed the nickname back before the run looks: what is not there is not found
+        long run = begin("user");
+        await().atMost(Duration.ofSeconds(90)).until(() -> shop.app
+                .queryForList("select run from sync.shadow where entity = 'user' and step = 'to'", Long.class)
+                .contains(run));
+        shop.mini.tamper("user", SelfTest.PREFIX + "nickname", java.util.Map.of("nickname", "twinsync self-test"));
+        JsonNode told = shop.ended(run, "done").path("told");
+        assertThat(told.path("missed").asText()).isEqualTo("nickname at mini");
+        nothingIsLeft("user", "users");
+
+        long stopped = begin("user");
+        await().atMost(Duration.ofSeconds(90)).until(() -> shop.app
+                .queryForList("select run from sync.shadow where entity = 'user' and step = 'to'", Long.class)
+                .contains(stopped));
+        shop.post("/verifications/" + stopped + "/cancel", "");
+        Neighbours.get().service().getBean(Verifications.class).schedule();
+        nothingIsLeft("user", "users");
+        assertThat(List.of("stopped", "done"))
+                .contains(shop.get("/verifications/" + stopped).path("state").asText());
+    }
+}
