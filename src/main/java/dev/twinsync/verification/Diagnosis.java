@@ -1,21 +1,28 @@
 package dev.twinsync.verification;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import dev.twinsync.capture.Clocks;
 import dev.twinsync.flow.KafkaClients;
 import dev.twinsync.merge.Observation;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import dev.twinsync.state.Topics;
+import java.sql.Timestamp;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import javax.sql.DataSource;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.Config;
+import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.common.config.ConfigResource;
 import org.springframework.beans.factory.annotation.Qualifier;
-import org.springframework.core.env.Environment;
+import org.springframework.core.env.ConfigurableEnvironment;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.stereotype.Component;
 
@@ -44,7 +51,7 @@ public class Diagnosis {
     private final Ends ends;
     private final Clocks clocks;
     private final KafkaClients kafka;
-    private final Environment environment;
+    private final ConfigurableEnvironment environment;
     private final JdbcTemplate app;
     private final JdbcTemplate state;
 
@@ -53,7 +60,7 @@ public class Diagnosis {
             Ends ends,
             Clocks clocks,
             KafkaClients kafka,
-            Environment environment,
+            ConfigurableEnvironment environment,
             @Qualifier("appPool") DataSource app,
             JdbcTemplate state) {
         this.schemas = schemas;
@@ -76,11 +83,27 @@ public class Diagnosis {
             return "whole run every " + settings.every() + ", sweep within " + settings.sweepDays() + " days";
         });
         check(found, "sync database", "see SYNC_DB_*: the role owns the schema sync", () -> {
-            state.queryForObject("select count(*) from cursor", Long.class);
-            return "reached";
+            String version = state.queryForObject(
+                    "select version from flyway_schema_history where success order by installed_rank desc limit 1",
+                    String.class);
+            return "reached, at migration " + version;
         });
+        check(
+                found,
+                "grant create in schema sync",
+                "make the role of SYNC_DB_USERNAME the owner of the schema sync",
+                () -> {
+                    if (!Boolean.TRUE.equals(
+                            state.queryForObject("select has_schema_privilege('sync', 'create')", Boolean.class))) {
+                        throw new IllegalStateException("history can't get its next partitions");
+                    }
+                    return "held";
+                });
         check(found, "app database", "see APP_DB_*", () -> {
-            app.queryForObject("select 1", Integer.class);
+            Boolean reads = app.queryForObject("select pg_is_in_recovery()", Boolean.class);
+            if (Boolean.TRUE.equals(reads)) {
+                throw new IllegalStateException("it is a standby, which can't be written to");
+            }
             return "reached";
         });
         check(found, "grant pg_read_all_stats", "grant pg_read_all_stats to the role of APP_DB_USERNAME", () -> {
@@ -90,6 +113,9 @@ public class Diagnosis {
             }
             return "held";
         });
+        if ("log".equals(environment.getProperty("twinsync.capture.app.scheme"))) {
+            log(found);
+        }
         topics(found);
         for (Schema schema : schemas.all()) {
             for (String system : schema.systems()) {
@@ -100,6 +126,17 @@ public class Diagnosis {
                 }
             }
         }
+        check(found, "clock of the sync database", "set both by NTP", () -> {
+            Instant before = Instant.now();
+            Instant there = state.queryForObject("select clock_timestamp()", Timestamp.class)
+                    .toInstant();
+            Duration offset = Duration.between(
+                    before.plus(Duration.between(before, Instant.now()).dividedBy(2)), there);
+            if (offset.abs().compareTo(Clocks.SUSPECT) > 0) {
+                throw new Warning(offset.toMillis() + " ms from ours");
+            }
+            return offset.toMillis() + " ms from ours";
+        });
         clocks.offsets()
                 .forEach((system, offset) -> check(found, "clock of " + system, "set both by NTP", () -> {
                     if (offset.abs().compareTo(Clocks.SUSPECT) > 0) {
@@ -107,34 +144,86 @@ public class Diagnosis {
                     }
                     return offset.toMillis() + " ms from ours";
                 }));
+        found.addAll(SettingsInForce.of(environment));
         return found;
     }
 
+    private void log(List<Finding> found) {
+        check(
+                found,
+                "setting wal_level of the app database",
+                "set wal_level = logical, and restart that server",
+                () -> {
+                    String level = app.queryForObject("show wal_level", String.class);
+                    if (!"logical".equals(level)) {
+                        throw new IllegalStateException("it is " + level);
+                    }
+                    return level;
+                });
+        check(found, "grant replication", "alter role … replication, for the role of APP_DB_USERNAME", () -> {
+            if (!Boolean.TRUE.equals(app.queryForObject(
+                    "select rolreplication or rolsuper from pg_roles where rolname = current_user", Boolean.class))) {
+                throw new IllegalStateException("the log can't be read");
+            }
+            return "held";
+        });
+    }
+
     private void topics(List<Finding> found) {
+        List<String> names = new ArrayList<>();
+        for (Schema schema : schemas.all()) {
+            for (String topic : List.of(Topics.observed(schema.entity()), Topics.changed(schema.entity()))) {
+                names.add(topic);
+                names.add(Topics.deadLetters(topic));
+            }
+        }
+        Map<String, TopicDescription> there = new TreeMap<>();
+        Map<String, Config> settings = new TreeMap<>();
         check(
                 found,
                 "topics",
                 "see KAFKA_BROKERS and KAFKA_CLIENT_*; missing topics are made at the next start",
                 () -> {
                     try (Admin admin = Admin.create(kafka.properties())) {
-                        Set<String> there = admin.listTopics().names().get(15, TimeUnit.SECONDS);
-                        List<String> missing = new ArrayList<>();
-                        for (Schema schema : schemas.all()) {
-                            for (String topic :
-                                    List.of(Topics.observed(schema.entity()), Topics.changed(schema.entity()))) {
-                                for (String name : List.of(topic, Topics.deadLetters(topic))) {
-                                    if (!there.contains(name)) {
-                                        missing.add(name);
-                                    }
-                                }
-                            }
-                        }
+                        Set<String> all = admin.listTopics().names().get(15, TimeUnit.SECONDS);
+                        List<String> missing = names.stream()
+                                .filter(name -> !all.contains(name))
+                                .toList();
+                        List<String> known =
+                                names.stream().filter(all::contains).toList();
+                        there.putAll(admin.describeTopics(known).allTopicNames().get(15, TimeUnit.SECONDS));
+                        admin.describeConfigs(known.stream()
+                                        .map(name -> new ConfigResource(ConfigResource.Type.TOPIC, name))
+                                        .toList())
+                                .all()
+                                .get(15, TimeUnit.SECONDS)
+                                .forEach((resource, config) -> settings.put(resource.name(), config));
                         if (!missing.isEmpty()) {
                             throw new IllegalStateException("missing: " + missing);
                         }
                         return "all there";
                     }
                 });
+        there.forEach((name, topic) -> check(found, "topic " + name, "alter the topic, see twinsync.topics", () -> {
+            Config config = settings.get(name);
+            String policy = config.get("cleanup.policy").value();
+            if (policy.contains("compact")) {
+                throw new IllegalStateException(
+                        "cleanup.policy is " + policy + ": an observation that was not worked yet may be removed");
+            }
+            if (topic.partitions().stream()
+                    .anyMatch(partition ->
+                            partition.leader() == null || partition.leader().isEmpty())) {
+                throw new IllegalStateException("a partition has no leader");
+            }
+            long retention = Long.parseLong(config.get("retention.ms").value());
+            if (retention >= 0 && retention < Duration.ofDays(1).toMillis()) {
+                throw new Warning("kept for " + Duration.ofMillis(retention)
+                        + " only: what waits longer is lost in Kafka, and only a verification brings it back");
+            }
+            return topic.partitions().size() + " partitions, kept for "
+                    + (retention < 0 ? "ever" : Duration.ofMillis(retention));
+        }));
     }
 
     private void table(List<Finding> found, String system, Schema schema) {
@@ -148,10 +237,42 @@ public class Diagnosis {
             }
             return page.size() + " keys of the first page";
         });
+        check(
+                found,
+                "rights of lock" + flows + ", write" + flows,
+                "grant the role select, insert and update on what their SQL names",
+                () -> {
+                    // no row is locked and none written, but the database checks the rights
+                    ends.tryWriting(system, schema);
+                    return "held";
+                });
     }
 
     private void contract(List<Finding> found, String system, Schema schema) {
         String of = " of " + schema.plural() + " at " + system;
+        check(
+                found,
+                "reads" + of,
+                "see MINI_API_URL and MINI_API_KEY, and the flow read-" + system + '-' + schema.plural(),
+                () -> {
+                    Map<String, Observation> looks = ends.look(system, schema, List.of("twinsync-diagnosis"));
+                    return looks.values().stream().anyMatch(Observation::exists)
+                            ? "a record"
+                            : "404 for an id that nobody has";
+                });
+        check(
+                found,
+                "changes" + of,
+                "give /changes as the contract says, see the flow find-" + system + '-' + schema.plural(),
+                () -> {
+                    JsonNode page = ends.changes(system, schema);
+                    if (page == null
+                            || !page.path("items").isArray()
+                            || !page.path("next").isTextual()) {
+                        throw new IllegalStateException("the answer has no items or no next");
+                    }
+                    return "as the contract says";
+                });
         check(found, "listing" + of, "without it verification reads record by record, and sees no surplus ones", () -> {
             Ends.Listed page = ends.list(system, schema, "");
             if (page == null) {

@@ -206,6 +206,19 @@ class Ends {
         return looks;
     }
 
+    /** The oldest entry of an API's changes. */
+    JsonNode changes(String system, Schema schema) {
+        return ask("find-", system, schema, Map.of("limit", 1, "after", ""));
+    }
+
+    /** Runs the flows that lock and write a table's rows, on no rows at all: they fail where the role lacks a right. */
+    void tryWriting(String system, Schema schema) {
+        pages.take();
+        String flows = system + '-' + schema.plural();
+        template.requestBodyAndHeader("direct:lock-" + flows, null, "ids", new String[0], List.class);
+        template.requestBodyAndHeader("direct:write-" + flows, null, "rows", "[]");
+    }
+
     private JsonNode ask(String verb, String system, Schema schema, Map<String, Object> headers) {
         calls.take();
         try {

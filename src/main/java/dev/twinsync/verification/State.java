@@ -125,6 +125,7 @@ class State implements HealthIndicator {
                     } else {
                         now.put("verified_share", 0.0);
                     }
+                    now.putIfAbsent("verified_age_seconds", null);
                     now.put("divergent", row.getLong("divergent"));
                     now.put("divergent_oldest_seconds", row.getLong("oldest"));
                     now.put("under_way", row.getLong("under_way"));
@@ -137,8 +138,6 @@ class State implements HealthIndicator {
 
     private void p99(Map<String, Object> now, String entity, String name, Duration within) {
         Duration p99 = runs.p99(entity, within);
-        if (p99 != null) {
-            now.put(name, p99.toMillis() / 1000.0);
-        }
+        now.put(name, p99 == null ? null : p99.toMillis() / 1000.0);
     }
 }

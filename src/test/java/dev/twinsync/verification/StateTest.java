@@ -158,7 +158,18 @@ class StateTest {
                         "topics",
                         "flows page-app-orders, digest-app-orders",
                         "listing of orders at mini",
-                        "digests of orders at mini");
+                        "digests of orders at mini",
+                        "changes of users at mini",
+                        "reads of orders at mini",
+                        "rights of lock-app-orders, write-app-orders",
+                        "topic order.observed",
+                        "topic user.changed-dlt",
+                        "grant create in schema sync",
+                        "clock of the sync database",
+                        "setting twinsync.mini.batch-size");
+        assertThat(checks(well, "warning"))
+                .contains("setting twinsync.mini.signing-secret", "setting twinsync.alarms.webhooks");
+        assertThat(well.toString()).doesNotContain("ops-key", "mini-api-key", "$2a$");
         shop.mini.digests(false);
         shop.mini.listings(false);
         try {
