@@ -354,30 +354,32 @@ class Runs {
         if (seen.isEmpty()) {
             return;
         }
-        jdbc.batchUpdate(
+        jdbc.update(
                 """
                 insert into verification_difference as d
                   (run, entity, record_id, system, kind, fields, changed, found, print, decision, state)
-                values (?, ?, ?, ?, ?, ?::jsonb, ?::jsonb, ?::jsonb, ?, ?, ?)
+                select ?, ?, u.id, ?, u.kind, u.fields::jsonb, u.changed::jsonb, u.found::jsonb, u.print, u.decision, u.state
+                from unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[])
+                  as u (id, kind, fields, changed, found, print, decision, state)
                 on conflict (run, record_id, system) do update set kind = excluded.kind, fields = excluded.fields,
                   changed = excluded.changed, found = excluded.found, print = excluded.print, state = excluded.state,
                   decision = excluded.decision, looked_at = clock_timestamp(),
                   rounds = d.rounds + case when d.print is null then 0 else 1 end""",
-                seen.stream()
-                        .map(s -> new Object[] {
-                            run.run,
-                            run.entity,
-                            s.id(),
-                            system,
-                            s.verdict().kind(),
-                            Json.text(s.verdict().fields()),
-                            Json.text(s.verdict().changed()),
-                            found(s.look()),
-                            s.verdict().print(),
-                            s.decision(),
-                            s.state()
-                        })
-                        .toList());
+                run.run,
+                run.entity,
+                system,
+                texts(seen, Seen::id),
+                texts(seen, s -> s.verdict().kind()),
+                texts(seen, s -> Json.text(s.verdict().fields())),
+                texts(seen, s -> Json.text(s.verdict().changed())),
+                texts(seen, s -> found(s.look())),
+                texts(seen, s -> s.verdict().print()),
+                texts(seen, Seen::decision),
+                texts(seen, Seen::state));
+    }
+
+    private static String[] texts(List<Seen> seen, java.util.function.Function<Seen, String> text) {
+        return seen.stream().map(text).toArray(String[]::new);
     }
 
     private static String found(Observation look) {
