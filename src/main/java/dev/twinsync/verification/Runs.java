@@ -305,7 +305,7 @@ class Runs {
     /** Records with a field that could not be put into normal form, and so is not compared; each has its letter. */
     long unusable(String entity) {
         Long count = jdbc.queryForObject(
-                "select count(distinct id) from base where entity = ? and jsonb_exists(detail, 'unusable')",
+                "select count(distinct id) from base where entity = ? and detail -> 'unusable' is not null",
                 Long.class,
                 entity);
         return count == null ? 0 : count;

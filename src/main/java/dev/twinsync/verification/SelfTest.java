@@ -208,8 +208,8 @@ class SelfTest {
                         select exists (
                           select from base b join golden g on g.entity = b.entity and g.id = b.id
                           where b.entity = ? and b.id = ? and b.system = ? and b.present and not b.doubt
-                            and b.digest is not null and not coalesce(jsonb_exists(b.detail, 'wrote'), false)
-                            and b.held @> ?::jsonb
+                            and b.digest is not null and b.detail -> 'wrote' is null
+                            and b.held::jsonb @> ?::jsonb
                             and not exists (select from due d where d.entity = b.entity and d.id = b.id and d.system = b.system))""",
                         Boolean.class,
                         schema.entity(),
