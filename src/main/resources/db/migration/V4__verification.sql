@@ -71,13 +71,13 @@ create table verification_lag (
 );
 create index verification_lag_at on verification_lag (entity, at);
 
--- what the self-test put out of the memory, to be put back: bases, and golden records (no system), at two steps
+-- what the self-test has put out of the memory, to be put back: bases and golden records (no system) at two steps
 create table shadow (
   entity text   not null,
   id     text   not null,
   system text   not null,
   step   text   not null check (step in ('from', 'to')),
-  run    bigint,
+  run    bigint not null,
   kept   jsonb  not null,
   primary key (entity, id, system, step)
 );

@@ -133,30 +133,52 @@ class SelfTest {
         return shadows;
     }
 
-    /** Takes the next step. @return whether the errors are planted */
+    /** What a shadow holds at the ends in a stage; null where it is not there. A record is made before it is deleted. */
+    private static ObjectNode held(Shadow shadow, String stage) {
+        if (shadow.to() == null) {
+            return null;
+        }
+        ObjectNode data = shadow.from() == null || stage.equals("to") ? shadow.to() : shadow.from();
+        if (stage.equals("made") && data.path("deleted").asBoolean()) {
+            data = data.deepCopy();
+            data.set("deleted", BooleanNode.FALSE);
+        }
+        return data;
+    }
+
+    /**
+     * Takes the next step; each can be taken again, should the service have ended before it was stored.
+     *
+     * @return whether the errors are planted
+     */
     boolean plant(Run run, Schema schema) {
         List<Shadow> shadows = shadows(schema);
         String stage = run.progress.path("stage").asText("");
-        switch (stage) {
-            case "" -> {
-                String refused = refuse(schema);
-                if (refused != null) {
-                    throw new IllegalStateException(refused);
-                }
-                thaw(schema.entity());
-                publish(run, schema, shadows, true);
-                stage(run, "from");
+        if (stage.isEmpty()) {
+            String refused = refuse(schema);
+            if (refused != null) {
+                throw new IllegalStateException(refused);
             }
-            case "from" -> {
-                if (arrived(run, schema, shadows, true)) {
-                    keep(schema.entity(), "from");
-                    publish(run, schema, shadows, false);
-                    stage(run, "to");
+            thaw(schema.entity());
+            // should the run end before its time, this says what is to be cleared away
+            jdbc.update(
+                    "insert into shadow (entity, id, system, step, run, kept) values (?, '', '', 'from', ?, '{}')",
+                    schema.entity(),
+                    run.run);
+            publish(run, schema, shadows, "made");
+        } else if (kept(run, schema, "to")) {
+            return true;
+        } else if (stage.equals("from") && kept(run, schema, "from") || arrived(run, schema, shadows, stage)) {
+            switch (stage) {
+                case "made" -> publish(run, schema, shadows, "from");
+                case "from" -> {
+                    if (!kept(run, schema, "from")) {
+                        keep(run, schema.entity(), "from");
+                    }
+                    publish(run, schema, shadows, "to");
                 }
-            }
-            default -> {
-                if (arrived(run, schema, shadows, false)) {
-                    freeze(run, schema, shadows);
+                default -> {
+                    freeze(run, schema);
                     return true;
                 }
             }
@@ -164,21 +186,27 @@ class SelfTest {
         return false;
     }
 
-    private static void stage(Run run, String stage) {
-        run.progress.put("stage", stage);
-        run.progress.put("since", Instant.now().toString());
-        run.nextAt = Instant.now().plusMillis(500);
+    private boolean kept(Run run, Schema schema, String step) {
+        return Boolean.TRUE.equals(jdbc.queryForObject(
+                "select exists (select from shadow where entity = ? and run = ? and step = ? and id <> '')",
+                Boolean.class,
+                schema.entity(),
+                run.run,
+                step));
     }
 
-    private void publish(Run run, Schema schema, List<Shadow> shadows, boolean from) {
+    private void publish(Run run, Schema schema, List<Shadow> shadows, String stage) {
         List<Observation> edits = new ArrayList<>();
         for (Shadow shadow : shadows) {
-            ObjectNode data = from ? shadow.from() : shadow.to();
-            if (data != null && shadow.to() != null) {
-                edits.add(edit(run, schema, shadow.id(), filled(data, shadow.id()), from ? "from" : "to"));
+            ObjectNode data = held(shadow, stage);
+            if (data != null) {
+                edits.add(edit(run, schema, shadow.id(), filled(data, shadow.id()), stage));
             }
         }
         observations.publish(edits);
+        run.progress.put("stage", stage);
+        run.progress.put("since", Instant.now().toString());
+        run.nextAt = Instant.now().plusMillis(500);
     }
 
     private static Observation edit(Run run, Schema schema, String id, ObjectNode data, String stage) {
@@ -195,11 +223,11 @@ class SelfTest {
     }
 
     /** Whether the shadows are at both ends, their echo has come, and the digests that the ends give are known. */
-    private boolean arrived(Run run, Schema schema, List<Shadow> shadows, boolean from) {
+    private boolean arrived(Run run, Schema schema, List<Shadow> shadows, String stage) {
         List<String> open = new ArrayList<>();
         for (Shadow shadow : shadows) {
-            ObjectNode data = from ? shadow.from() : shadow.to();
-            if (data == null || shadow.to() == null) {
+            ObjectNode data = held(shadow, stage);
+            if (data == null) {
                 continue;
             }
             for (String system : schema.systems()) {
@@ -229,6 +257,7 @@ class SelfTest {
         if (Instant.parse(run.progress.path("since").asText()).plus(ARRIVAL).isBefore(Instant.now())) {
             run.told.put("why", "the shadow records do not arrive, see their letters: " + open.get(0));
             run.state = "failed";
+            remove(schema, run);
         }
         run.nextAt = Instant.now().plusMillis(500);
         return false;
@@ -247,7 +276,7 @@ class SelfTest {
         return Json.text(held);
     }
 
-    private void keep(String entity, String step) {
+    private void keep(Run run, String entity, String step) {
         transaction.executeWithoutResult(status -> {
             jdbc.update("delete from shadow where entity = ? and step = ?", entity, step);
             jdbc.update("""
@@ -258,11 +287,10 @@ class SelfTest {
         });
     }
 
-    private void freeze(Run run, Schema schema, List<Shadow> shadows) {
+    private void freeze(Run run, Schema schema) {
         String entity = schema.entity();
         transaction.executeWithoutResult(status -> {
-            keep(entity, "to");
-            jdbc.update("update shadow set run = ? where entity = ?", run.run, entity);
+            keep(run, entity, "to");
             jdbc.update("""
                     update base b set held = f.held, digest = f.digest, detail = f.detail, present = f.present,
                       tick_began = ?, tick_ended = ?, revision = b.revision + 1
@@ -318,7 +346,7 @@ class SelfTest {
     /** A self-test that was stopped, or whose service has ended for good, leaves no frozen memory behind. */
     void clear(Schema schema) {
         List<Long> left = jdbc.queryForList("""
-                select distinct run from shadow where entity = ? and run is not null and not exists (
+                select distinct run from shadow where entity = ? and not exists (
                   select from verification_run r where r.run = shadow.run and ended_at is null)""", Long.class, schema.entity());
         for (long of : left) {
             Run run = new Run();
