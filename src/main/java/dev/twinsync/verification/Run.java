@@ -28,6 +28,23 @@ final class Run {
         return !List.of("done", "stopped", "failed", "waiting_for_approval").contains(state);
     }
 
+    /** Where a run stood before a step. */
+    record Mark(String state, ObjectNode progress, ObjectNode told, long compared, long unverified, long repaired) {}
+
+    Mark mark() {
+        return new Mark(state, progress.deepCopy(), told.deepCopy(), compared, unverified, repaired);
+    }
+
+    /** As if the step that failed had not begun: nothing that it did not do counts as done. */
+    void back(Mark mark) {
+        state = mark.state();
+        progress = mark.progress();
+        told = mark.told();
+        compared = mark.compared();
+        unverified = mark.unverified();
+        repaired = mark.repaired();
+    }
+
     void tell(String what, long more) {
         told.put(what, told.path(what).asLong() + more);
     }

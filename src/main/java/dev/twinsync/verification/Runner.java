@@ -50,6 +50,8 @@ class Runner {
     /** Of an API's digests, as the contract has them. */
     private static final int BUCKETS = 1024;
 
+    private static final int BUCKETS_A_STEP = 16;
+
     private static final Instant END = Instant.parse("9999-01-01T00:00:00Z");
 
     private final Schemas schemas;
@@ -116,6 +118,7 @@ class Runner {
     private void work(Run run, Instant until) {
         Schema schema = schemas.has(run.entity) ? schemas.of(run.entity) : null;
         Map<String, Long> before = ends.load();
+        Run.Mark mark = run.mark();
         try {
             boolean goesOn = true;
             while (goesOn
@@ -135,6 +138,7 @@ class Runner {
                 }
                 before = now;
                 goesOn = runs.save(run);
+                mark = run.mark();
             }
         } catch (Runs.TurnLost e) {
             throw e;
@@ -143,7 +147,9 @@ class Runner {
             while (cause.getCause() != null && cause.getCause() != cause) {
                 cause = cause.getCause();
             }
-            // an end that is away, or an error of ours: the step is done again, and the run says what holds it up
+            // an end that is away, or an error of ours: the step is done again, whole, and the run says what holds it
+            // up
+            run.back(mark);
             LOG.warn("verification {} of {} waits: {}", run.run, run.entity, cause.toString());
             LOG.debug("verification {}", run.run, e);
             run.told.put("trouble", cause.getClass().getSimpleName() + ": " + cause.getMessage());
@@ -247,7 +253,7 @@ class Runner {
                     Math.max(0, run.records - (now ? run.progress.path("listed").asLong() : 0));
             boolean single = now && run.progress.path("mode").asText().equals("single");
             int page = ends.isTable(system, schema) ? settings.appPage() : single ? READS : settings.miniPage();
-            steps += 2 + records / page + (now ? run.progress.path("buckets").size() : 0);
+            steps += 2 + records / page + (now ? run.progress.path("buckets").size() / BUCKETS_A_STEP : 0);
         }
         return steps;
     }
@@ -379,7 +385,7 @@ class Runner {
     private void api(Run run, Schema schema, String system) {
         switch (run.progress.path("mode").asText("")) {
             case "" -> mode(run, schema, system);
-            case "digests" -> bucket(run, schema, system);
+            case "digests" -> buckets(run, schema, system);
             case "listing" -> listing(run, schema, system);
             default -> single(run, schema, system);
         }
@@ -438,34 +444,36 @@ class Runner {
         return any;
     }
 
-    private void bucket(Run run, Schema schema, String system) {
+    private void buckets(Run run, Schema schema, String system) {
         ArrayNode open = (ArrayNode) run.progress.path("buckets");
-        if (open.isEmpty()) {
+        List<Integer> some = new ArrayList<>();
+        while (!open.isEmpty() && some.size() < BUCKETS_A_STEP) {
+            some.add(open.remove(open.size() - 1).asInt());
+        }
+        if (some.isEmpty()) {
             next(run, schema, system);
             return;
         }
-        int bucket = open.get(open.size() - 1).asInt();
-        Map<String, String> there = ends.bucket(system, schema, bucket);
-        if (there == null) {
-            throw new IllegalStateException("the digests of " + system + " are gone");
-        }
-        Map<String, String> here = runs.bucket(run.entity, system, bucket);
+        Map<String, String> here = runs.bucket(run.entity, system, some);
         Set<String> suspects = new HashSet<>();
-        there.forEach((id, digest) -> {
-            if (schema.refuseId(id) != null) {
-                skipped(run, system, 1);
-            } else if (!digest.equals(here.get(id))) {
-                suspects.add(id);
+        Set<String> listed = new HashSet<>();
+        for (int bucket : some) {
+            Map<String, String> there = ends.bucket(system, schema, bucket);
+            if (there == null) {
+                throw new IllegalStateException("the digests of " + system + " are gone");
             }
-        });
-        here.keySet().forEach(id -> {
-            if (!there.containsKey(id)) {
-                suspects.add(id);
-            }
-        });
+            there.forEach((id, digest) -> {
+                if (schema.refuseId(id) != null) {
+                    skipped(run, system, 1);
+                } else if (!digest.equals(here.get(id))) {
+                    suspects.add(id);
+                }
+                listed.add(id);
+            });
+        }
+        here.keySet().stream().filter(id -> !listed.contains(id)).forEach(suspects::add);
         // looked at when all are known: in the order of their keys, where a listing may be cheaper than one by one
         runs.suspect(run, system, suspects);
-        open.remove(open.size() - 1);
     }
 
     private void listing(Run run, Schema schema, String system) {

@@ -168,13 +168,13 @@ class Runs {
         return buckets;
     }
 
-    /** Digests of the bases of a bucket, by id; unknown ones are empty. */
-    Map<String, String> bucket(String entity, String system, int bucket) {
+    /** Digests of the bases of some buckets, by id; unknown ones are empty. */
+    Map<String, String> bucket(String entity, String system, List<Integer> buckets) {
         return byId(
-                "select id, digest from base where entity = ? and system = ? and present and bucket(id) = ?",
+                "select id, digest from base where entity = ? and system = ? and present and bucket(id) = any (?)",
                 entity,
                 system,
-                bucket);
+                buckets.toArray(Integer[]::new));
     }
 
     /** Digests of the bases whose ids lie beyond {@code after} and up to {@code until} by their bytes; null: to the end. */
