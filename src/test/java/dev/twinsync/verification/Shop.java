@@ -21,6 +21,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.MessageDigest;
+import java.sql.ResultSet;
+import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -379,36 +381,50 @@ final class Shop {
 
     /** Orders of this shop in which the two ends differ, by what they hold; for the end of a test. */
     List<String> unequal() {
-        Map<String, Map<String, Object>> rows = new HashMap<>();
-        app.queryForList("""
-                select o.order_id as id, status, payment_amount, carrier, tracking_number, deleted,
-                  (select string_agg(line_no || sku || title || quantity || unit_price, ',' order by line_no)
-                   from order_items i where i.order_id = o.order_id) as items
-                from orders o where order_id like ?""", prefix + "%").forEach(row -> rows.put((String) row.get("id"), row));
         List<String> unequal = new ArrayList<>();
-        mini.all("order").forEach((id, data) -> {
-            if (!id.startsWith(prefix)) {
-                return;
-            }
-            Map<String, Object> row = rows.remove(id);
-            boolean deleted = data.path("deleted").asBoolean();
-            if (row == null ? !deleted : deleted != (Boolean) row.get("deleted")) {
-                unequal.add(id + " deleted");
-            } else if (!deleted && !text(row).equals(text(data))) {
-                unequal.add(id + ": " + text(row) + " / " + text(data));
-            }
+        Map<String, JsonNode> there = mini.all("order");
+        there.keySet().removeIf(id -> !id.startsWith(prefix));
+        transaction.executeWithoutResult(status -> {
+            app.setFetchSize(5000);
+            app.query(
+                    """
+                    select o.order_id as id, status, payment_amount, carrier, tracking_number, deleted,
+                      (select string_agg(line_no || sku || title || quantity || unit_price, ',' order by line_no)
+                       from order_items i where i.order_id = o.order_id) as items
+                    from orders o where order_id like ?""",
+                    row -> {
+                        String id = row.getString("id");
+                        boolean deleted = row.getBoolean("deleted");
+                        JsonNode data = there.remove(id);
+                        if (data == null
+                                ? !deleted
+                                : deleted != data.path("deleted").asBoolean()) {
+                            unequal.add(id + (data == null ? " is not at the mini-program" : " deleted"));
+                        } else if (!deleted && !text(row).equals(text(data))) {
+                            unequal.add(id + ": " + text(row) + " / " + text(data));
+                        }
+                    },
+                    prefix + "%");
+            app.setFetchSize(-1);
         });
-        rows.forEach((id, row) -> {
-            if (!(Boolean) row.get("deleted")) {
-                unequal.add(id + " is not at the mini-program");
+        there.forEach((id, data) -> {
+            if (!data.path("deleted").asBoolean()) {
+                unequal.add(id + " is not in the app");
             }
         });
         return unequal;
     }
 
-    private static String text(Map<String, Object> row) {
-        return row.get("status") + " " + row.get("payment_amount") + ' ' + row.get("carrier") + ' '
-                + row.get("tracking_number") + ' ' + row.get("items");
+    private static String text(ResultSet row) throws SQLException {
+        return row.getString("status")
+                + ' '
+                + row.getBigDecimal("payment_amount")
+                + ' '
+                + row.getString("carrier")
+                + ' '
+                + row.getString("tracking_number")
+                + ' '
+                + row.getString("items");
     }
 
     private static String text(JsonNode data) {
