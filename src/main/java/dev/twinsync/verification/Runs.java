@@ -17,7 +17,10 @@ import java.util.Map;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.stereotype.Component;
 
-/** Runs and differences in the sync database, and what the comparison asks of bases and golden records. */
+/**
+ * Runs and differences in the sync database, and what the comparison asks of bases and golden records. What a run writes
+ * is fenced by its turn: an instance that was frozen while another took the run over changes nothing.
+ */
 @Component
 class Runs {
 
@@ -361,6 +364,7 @@ class Runs {
                 select ?, ?, u.id, ?, u.kind, u.fields::jsonb, u.changed::jsonb, u.found::jsonb, u.print, u.decision, u.state
                 from unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[])
                   as u (id, kind, fields, changed, found, print, decision, state)
+                where exists (select from verification_run r where r.run = ? and r.turn = ?)
                 on conflict (run, record_id, system) do update set kind = excluded.kind, fields = excluded.fields,
                   changed = excluded.changed, found = excluded.found, print = excluded.print, state = excluded.state,
                   decision = excluded.decision, looked_at = clock_timestamp(),
@@ -375,7 +379,9 @@ class Runs {
                 texts(seen, s -> found(s.look())),
                 texts(seen, s -> s.verdict().print()),
                 texts(seen, Seen::decision),
-                texts(seen, Seen::state));
+                texts(seen, Seen::state),
+                run.run,
+                run.turn);
     }
 
     private static String[] texts(List<Seen> seen, java.util.function.Function<Seen, String> text) {
@@ -395,11 +401,9 @@ class Runs {
 
     void drop(Run run, String system, Collection<String> ids) {
         if (!ids.isEmpty()) {
-            jdbc.update(
-                    "delete from verification_difference where run = ? and system = ? and record_id = any (?)",
-                    run.run,
-                    system,
-                    ids.toArray(String[]::new));
+            jdbc.update("""
+                    delete from verification_difference where run = ? and system = ? and record_id = any (?)
+                      and exists (select from verification_run r where r.run = ? and r.turn = ?)""", run.run, system, ids.toArray(String[]::new), run.run, run.turn);
         }
     }
 
@@ -407,7 +411,8 @@ class Runs {
         if (!ids.isEmpty()) {
             jdbc.update("""
                     update verification_difference set state = ?, looked_at = clock_timestamp(), rounds = rounds + 1
-                    where run = ? and system = ? and record_id = any (?)""", state, run.run, system, ids.toArray(String[]::new));
+                    where run = ? and system = ? and record_id = any (?)
+                      and exists (select from verification_run r where r.run = ? and r.turn = ?)""", state, run.run, system, ids.toArray(String[]::new), run.run, run.turn);
         }
     }
 
