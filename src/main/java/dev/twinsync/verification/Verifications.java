@@ -84,7 +84,7 @@ public class Verifications {
         }
         jdbc.update("""
                 delete from verification_run where ended_at < clock_timestamp() - make_interval(
-                  days => case when repaired > 0 then greatest(?, ?) else ? end)""", settings.keepDays(), historyDays, settings.keepDays());
+                  days => case when repaired > 0 then greatest(cast(? as int), cast(? as int)) else cast(? as int) end)""", settings.keepDays(), historyDays, settings.keepDays());
     }
 
     /** One open run of an origin at a time, and not before its interval has passed; all instances ask at once. */
