@@ -279,11 +279,20 @@ class SelfTest {
     private void keep(Run run, String entity, String step) {
         transaction.executeWithoutResult(status -> {
             jdbc.update("delete from shadow where entity = ? and step = ?", entity, step);
-            jdbc.update("""
-                    insert into shadow (entity, id, system, step, kept)
-                    select entity, id, system, ?, to_jsonb(b) from base b where entity = ? and starts_with(id, ?)
+            jdbc.update(
+                    """
+                    insert into shadow (entity, id, system, step, run, kept)
+                    select entity, id, system, ?, ?, to_jsonb(b) from base b where entity = ? and starts_with(id, ?)
                     union all
-                    select entity, id, '', ?, to_jsonb(g) from golden g where entity = ? and starts_with(id, ?)""", step, entity, PREFIX, step, entity, PREFIX);
+                    select entity, id, '', ?, ?, to_jsonb(g) from golden g where entity = ? and starts_with(id, ?)""",
+                    step,
+                    run.run,
+                    entity,
+                    PREFIX,
+                    step,
+                    run.run,
+                    entity,
+                    PREFIX);
         });
     }
 
