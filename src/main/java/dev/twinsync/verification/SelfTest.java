@@ -279,20 +279,11 @@ class SelfTest {
     private void keep(Run run, String entity, String step) {
         transaction.executeWithoutResult(status -> {
             jdbc.update("delete from shadow where entity = ? and step = ?", entity, step);
-            jdbc.update(
-                    """
+            jdbc.update("""
                     insert into shadow (entity, id, system, step, run, kept)
                     select entity, id, system, ?, ?, to_jsonb(b) from base b where entity = ? and starts_with(id, ?)
                     union all
-                    select entity, id, '', ?, ?, to_jsonb(g) from golden g where entity = ? and starts_with(id, ?)""",
-                    step,
-                    run.run,
-                    entity,
-                    PREFIX,
-                    step,
-                    run.run,
-                    entity,
-                    PREFIX);
+                    select entity, id, '', ?, ?, to_jsonb(g) from golden g where entity = ? and starts_with(id, ?)""", step, run.run, entity, PREFIX, step, run.run, entity, PREFIX);
         });
     }
 
@@ -307,7 +298,7 @@ class SelfTest {
                     where s.entity = ? and s.step = 'from' and s.system <> ''
                       and b.entity = s.entity and b.id = s.id and b.system = s.system""", FROZEN, FROZEN, entity);
             jdbc.update("""
-                    update golden g set fields = f.fields
+                    update golden g set held = f.held, origins = f.origins
                     from shadow s cross join lateral jsonb_populate_record(null::golden, s.kept) f
                     where s.entity = ? and s.step = 'from' and s.system = '' and g.entity = s.entity and g.id = s.id""", entity);
             // what only the ends have
@@ -381,7 +372,7 @@ class SelfTest {
             int golden = jdbc.update("""
                     insert into golden select f.* from shadow s cross join lateral jsonb_populate_record(null::golden, s.kept) f
                     where s.entity = ? and s.step = 'to' and s.system = ''
-                    on conflict (entity, id) do update set fields = excluded.fields, version = excluded.version""", entity);
+                    on conflict (entity, id) do update set held = excluded.held, origins = excluded.origins, version = excluded.version""", entity);
             if (golden > 0) {
                 jdbc.update("""
                         update base b set held = f.held, digest = f.digest, detail = f.detail, present = f.present,
