@@ -1,6 +1,7 @@
 package dev.twinsync.audit;
 
 import dev.twinsync.record.Json;
+import dev.twinsync.record.Masking;
 import java.sql.Timestamp;
 import java.time.Duration;
 import java.time.Instant;
@@ -81,10 +82,10 @@ public class Audit {
                 insert into audit (who, act, kind, target, reason, detail, result, note)
                 values (?, ?, ?, ?, ?, ?::jsonb, ?, ?) returning id""",
                 Long.class,
-                clean(act.who(), 200),
+                name(act.who()),
                 act.act(),
                 act.kind(),
-                clean(act.target(), 200),
+                name(act.target()),
                 clean(act.reason(), 1000),
                 act.detail().isEmpty() ? null : Json.text(Json.MAPPER.valueToTree(act.detail())),
                 result,
@@ -100,12 +101,18 @@ public class Audit {
                 id);
     }
 
-    /** What PostgreSQL can't hold, and what no page should, is left out. */
+    private static String name(String name) {
+        return name == null || name.isBlank()
+                ? null
+                : name.replaceAll("\\p{Cntrl}+", " ").strip();
+    }
+
+    /** What PostgreSQL can't hold, and what no page should, is left out: control characters, phones, credentials. */
     private static String clean(String text, int most) {
         if (text == null || text.isBlank()) {
             return null;
         }
-        String clean = text.replaceAll("\\p{Cntrl}+", " ").strip();
+        String clean = Masking.inText(text.replaceAll("\\p{Cntrl}+", " ").strip());
         return clean.length() <= most ? clean : clean.substring(0, most - 1) + "…";
     }
 

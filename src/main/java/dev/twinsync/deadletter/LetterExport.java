@@ -3,6 +3,7 @@ package dev.twinsync.deadletter;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.record.Json;
+import dev.twinsync.record.Masking;
 import java.io.BufferedWriter;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -101,7 +102,8 @@ public class LetterExport {
     }
 
     static String cell(String text) {
-        String harmless = !text.isEmpty() && "=+-@\t\r\n|%".indexOf(text.charAt(0)) >= 0 ? '\'' + text : text;
+        String seen = Masking.visible(text);
+        String harmless = !seen.isEmpty() && "=+-@\t\r\n|%".indexOf(seen.charAt(0)) >= 0 ? '\'' + seen : seen;
         return harmless.matches("[\\w.:/-]*") ? harmless : '"' + harmless.replace("\"", "\"\"") + '"';
     }
 }
