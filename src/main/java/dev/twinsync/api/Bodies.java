@@ -1,10 +1,15 @@
 package dev.twinsync.api;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.deadletter.LetterFilter;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import java.security.Principal;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.StringJoiner;
 import org.springframework.http.HttpStatus;
 
 /** What the calls of the desk have in common: small JSON objects, and errors that name the member. */
@@ -27,11 +32,49 @@ final class Bodies {
         throw new Problem(HttpStatus.BAD_REQUEST, "write a JSON object");
     }
 
+    /**
+     * Why something is done, where it must be said.
+     *
+     * @throws Problem where it is not
+     */
+    static String reason(ObjectNode body) {
+        String reason = body.path("reason").asText("");
+        if (reason.isBlank() || reason.length() > 1000) {
+            throw invalid("reason", "say why, in at most 1000 characters");
+        }
+        return reason;
+    }
+
     static Problem invalid(String member, String message) {
         return new Problem(
                 HttpStatus.UNPROCESSABLE_ENTITY,
                 member + ": " + message,
                 List.of(new Schema.Problem('/' + member, member, message)));
+    }
+
+    /** The filter of a call, as in the list of letters; {@code {}} means every letter that can be acted on. */
+    static LetterFilter filter(JsonNode filter) {
+        if (!(filter instanceof ObjectNode object)) {
+            throw invalid("filter", "write an object with filters as in the list, {} for all");
+        }
+        Map<String, String> given = new HashMap<>();
+        object.properties().forEach(one -> {
+            if (one.getValue().isArray()) {
+                StringJoiner list = new StringJoiner(",");
+                one.getValue().forEach(item -> list.add(item.asText()));
+                given.put(one.getKey(), list.toString());
+            } else if (!one.getValue().isNull()) {
+                given.put(one.getKey(), one.getValue().asText());
+            }
+        });
+        try {
+            return LetterFilter.of(given);
+        } catch (LetterFilter.Invalid e) {
+            throw new Problem(
+                    HttpStatus.UNPROCESSABLE_ENTITY,
+                    e.getMessage(),
+                    List.of(new Schema.Problem("/filter/" + e.name(), e.name(), e.getMessage())));
+        }
     }
 
     /** The same key of two callers is two calls. */

@@ -143,12 +143,41 @@ class DeadLetterController {
 
     @PostMapping("/dead-letters/{id:\\d+}/discard")
     Map<String, String> discard(@PathVariable long id, @RequestBody(required = false) byte[] body, Principal caller) {
-        String reason = Bodies.object(body).path("reason").asText("");
-        if (reason.isBlank() || reason.length() > 4000) {
-            throw Bodies.invalid("reason", "say why, in at most 4000 characters");
-        }
-        acts.discard(id, reason, caller.getName());
+        acts.discard(id, Bodies.reason(Bodies.object(body)), caller.getName());
         return Map.of("state", "discarded");
+    }
+
+    /** {@code {filter, reason, dry_run?}}: hides the open letters of a filter that there are at the call. */
+    @PostMapping("/dead-letters/discards")
+    ObjectNode discard(@RequestBody(required = false) byte[] body, Principal caller) {
+        ObjectNode asked = Bodies.object(body);
+        LetterFilter filter = Bodies.filter(asked.get("filter"));
+        if (asked.path("dry_run").asBoolean(false)) {
+            return frozen(filter, "open");
+        }
+        return Json.MAPPER
+                .createObjectNode()
+                .put("discarded", acts.discard(filter, Bodies.reason(asked), caller.getName()));
+    }
+
+    /** {@code {filter, dry_run?}}: brings the discarded letters of a filter back. */
+    @PostMapping("/dead-letters/restores")
+    ObjectNode restore(@RequestBody(required = false) byte[] body, Principal caller) {
+        ObjectNode asked = Bodies.object(body);
+        LetterFilter filter = Bodies.filter(asked.get("filter"));
+        if (asked.path("dry_run").asBoolean(false)) {
+            return frozen(filter, "discarded");
+        }
+        return Json.MAPPER.createObjectNode().put("restored", acts.restore(filter, caller.getName()));
+    }
+
+    private ObjectNode frozen(LetterFilter filter, String state) {
+        Letters.Frozen frozen = letters.frozen(filter, state);
+        return Json.MAPPER
+                .createObjectNode()
+                .put("dry_run", true)
+                .put("total", frozen.total())
+                .put("up_to", frozen.upTo());
     }
 
     @PostMapping("/dead-letters/{id:\\d+}/restore")

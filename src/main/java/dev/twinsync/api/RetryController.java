@@ -7,13 +7,9 @@ import dev.twinsync.deadletter.DeskActs;
 import dev.twinsync.deadletter.LetterFilter;
 import dev.twinsync.deadletter.Retries;
 import dev.twinsync.record.Json;
-import dev.twinsync.record.Schema;
 import java.math.BigDecimal;
 import java.security.Principal;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.StringJoiner;
 import org.springframework.beans.factory.annotation.Value;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.ResponseEntity;
@@ -50,7 +46,7 @@ class RetryController {
             @RequestHeader(name = "Idempotency-Key", required = false) String key,
             Principal caller) {
         ObjectNode asked = Bodies.object(body);
-        LetterFilter filter = filter(asked.get("filter"));
+        LetterFilter filter = Bodies.filter(asked.get("filter"));
         BigDecimal pace = number(asked, "rate", rate, new BigDecimal("0.01"), new BigDecimal(10_000));
         BigDecimal stopAt = number(asked, "stop_at_failure_ratio", BigDecimal.ONE, BigDecimal.ZERO, BigDecimal.ONE);
         BigDecimal canary = number(asked, "canary", BigDecimal.ZERO, BigDecimal.ZERO, new BigDecimal(10_000));
@@ -140,30 +136,6 @@ class RetryController {
     ObjectNode cancel(@PathVariable long operation, Principal caller) {
         acts.cancel(operation, caller.getName());
         return retries.operation(operation);
-    }
-
-    private static LetterFilter filter(JsonNode filter) {
-        if (!(filter instanceof ObjectNode object)) {
-            throw Bodies.invalid("filter", "write an object with filters as in the list, {} for all open letters");
-        }
-        Map<String, String> given = new HashMap<>();
-        object.properties().forEach(one -> {
-            if (one.getValue().isArray()) {
-                StringJoiner list = new StringJoiner(",");
-                one.getValue().forEach(item -> list.add(item.asText()));
-                given.put(one.getKey(), list.toString());
-            } else if (!one.getValue().isNull()) {
-                given.put(one.getKey(), one.getValue().asText());
-            }
-        });
-        try {
-            return LetterFilter.of(given);
-        } catch (LetterFilter.Invalid e) {
-            throw new Problem(
-                    HttpStatus.UNPROCESSABLE_ENTITY,
-                    e.getMessage(),
-                    List.of(new Schema.Problem("/filter/" + e.name(), e.name(), e.getMessage())));
-        }
     }
 
     private static BigDecimal number(

@@ -78,17 +78,10 @@ public class DeadLetters implements Retried {
             messages.add(message);
         }
         observations.send(messages);
-        letters.forEach(this::report);
+        letters.forEach(DeadLetters::report);
     }
 
-    private void report(Letter letter) {
-        String error = letter.code() != null && letter.code().matches("[\\w.-]{1,16}")
-                ? letter.code()
-                : letter.errorClass().substring(letter.errorClass().lastIndexOf('.') + 1);
-        boolean known = schemas.has(letter.entity());
-        String system =
-                known && schemas.of(letter.entity()).systems().contains(letter.system()) ? letter.system() : "other";
-        metrics.deadLettered(known ? letter.entity() : "other", system, letter.route(), error);
+    private static void report(Letter letter) {
         EVENTS.warn(
                 "dead_letter entity={} id={} system={} slot={} version={} route={} error={} status={} trace={}",
                 letter.entity(),
@@ -98,7 +91,7 @@ public class DeadLetters implements Retried {
                 letter.slot(),
                 letter.version(),
                 letter.route(),
-                error,
+                error(letter.code(), letter.errorClass()),
                 letter.status(),
                 Observations.traceId(letter.headers().get("traceparent")));
     }
@@ -229,9 +222,34 @@ public class DeadLetters implements Retried {
     /** Stores a batch of letters; called by the flow {@code store-dead-letters}. */
     public void store(Exchange exchange) {
         store.store(Commits.batch(exchange).stream()
-                .map(Exchange::getMessage)
-                .map(this::arrived)
-                .toList());
+                        .map(Exchange::getMessage)
+                        .map(this::arrived)
+                        .toList())
+                .forEach(this::count);
+    }
+
+    private void count(LetterStore.Arrived letter) {
+        boolean known = schemas.has(letter.key().entity());
+        boolean here = known
+                && schemas.of(letter.key().entity())
+                        .systems()
+                        .contains(letter.key().system());
+        metrics.deadLettered(
+                known ? letter.key().entity() : "other",
+                here ? letter.key().system() : "other",
+                known ? letter.route() : "other",
+                known
+                        ? error(
+                                letter.error().path("code").asText(null),
+                                letter.error().path("class").asText("-"))
+                        : "other");
+    }
+
+    /** A code or the name of a class: text that may name a record is no label. */
+    private static String error(String code, String errorClass) {
+        return code != null && code.matches("[\\w.-]{1,16}")
+                ? code
+                : errorClass.substring(errorClass.lastIndexOf('.') + 1);
     }
 
     private LetterStore.Arrived arrived(Message message) {

@@ -25,7 +25,7 @@ public class DeskActs {
     public long retry(long letter, String reason, ObjectNode patch, String who, String callKey) {
         Map<String, ?> detail = patch == null || patch.isEmpty() ? Map.of() : Map.of("edited", names(patch));
         return audit.act(
-                new Audit.Act(who, "letter.retry", "letter", String.valueOf(letter), Masks.text(reason), detail),
+                new Audit.Act(who, "letter.retry", "letter", String.valueOf(letter), reason, detail),
                 () -> retries.one(letter, reason, patch, who, callKey));
     }
 
@@ -43,8 +43,8 @@ public class DeskActs {
                         "letters.retry",
                         null,
                         null,
-                        Masks.text(ask.reason()),
-                        ask.filter().values()),
+                        ask.reason(),
+                        ask.filter().shown()),
                 () -> retries.many(ask));
     }
 
@@ -66,8 +66,21 @@ public class DeskActs {
 
     public void discard(long letter, String reason, String who) {
         audit.act(
-                new Audit.Act(who, "letter.discard", "letter", String.valueOf(letter), Masks.text(reason)),
+                new Audit.Act(who, "letter.discard", "letter", String.valueOf(letter), reason),
                 () -> letters.discard(letter, reason));
+    }
+
+    /** See {@link Letters#discard(LetterFilter, String)}. */
+    public int discard(LetterFilter filter, String reason, String who) {
+        return audit.act(
+                new Audit.Act(who, "letters.discard", null, null, reason, filter.shown()),
+                () -> letters.discard(filter, reason));
+    }
+
+    /** See {@link Letters#restore(LetterFilter)}. */
+    public int restore(LetterFilter filter, String who) {
+        return audit.act(
+                new Audit.Act(who, "letters.restore", null, null, null, filter.shown()), () -> letters.restore(filter));
     }
 
     public void restore(long letter, String who) {
@@ -80,18 +93,13 @@ public class DeskActs {
     public ObjectNode mark(String group, String state, String note, String who) {
         return audit.act(
                 new Audit.Act(
-                        who,
-                        "group.mark",
-                        "group",
-                        group,
-                        Masks.text(note),
-                        state == null ? Map.of() : Map.of("state", state)),
+                        who, "group.mark", "group", group, note, state == null ? Map.of() : Map.of("state", state)),
                 () -> letters.mark(group, state, note, who));
     }
 
     /** Letters leave the service as a file. */
     public void exported(LetterFilter filter, String format, String who) {
-        Map<String, String> detail = new java.util.TreeMap<>(filter.values());
+        Map<String, String> detail = new java.util.TreeMap<>(filter.shown());
         detail.put("format", format);
         audit.happened(new Audit.Act(who, "letters.export", null, null, null, detail), "done");
     }

@@ -1,5 +1,6 @@
 package dev.twinsync.deadletter;
 
+import dev.twinsync.record.Masking;
 import java.time.DateTimeException;
 import java.time.OffsetDateTime;
 import java.util.ArrayList;
@@ -134,9 +135,23 @@ public final class LetterFilter {
         return Map.copyOf(values);
     }
 
+    /** The same as it may be shown: what was searched for may be a person's number. */
+    public Map<String, String> shown() {
+        Map<String, String> shown = new LinkedHashMap<>(values);
+        shown.computeIfPresent("q", (name, text) -> Masking.inText(text));
+        return shown;
+    }
+
     /** Adds the conditions on {@code dead_letter d} to a statement that has a where clause. */
     void where(StringBuilder sql, List<Object> arguments) {
         values.forEach((name, value) -> {
+            if (name.equals("state")) {
+                // known words, told literally: so the indices of open letters are found
+                sql.append(" and d.state in ('")
+                        .append(value.replace(",", "', '"))
+                        .append("')");
+                return;
+            }
             String condition = CONDITIONS.get(name).sql();
             sql.append(" and ").append(condition);
             condition.chars().filter(c -> c == '?').forEach(c -> arguments.add(value));

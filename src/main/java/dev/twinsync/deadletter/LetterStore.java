@@ -64,7 +64,7 @@ class LetterStore {
         this.schemas = schemas;
     }
 
-    private record Key(String entity, String id, String system, String slot) {}
+    record Key(String entity, String id, String system, String slot) {}
 
     /** A letter as its topic gave it; nothing in it that PostgreSQL can't hold. */
     record Arrived(
@@ -151,24 +151,31 @@ class LetterStore {
         return node.isTextual() ? TextNode.valueOf(clean(node.asText())) : node;
     }
 
-    /** Stores letters in order, those that are stored already once; all of them or, by the exception, none. */
-    void store(List<Arrived> letters) {
+    /**
+     * Stores letters in order, those that are stored already once; all of them or, by the exception, none.
+     *
+     * @return those that are new: not what is known already, nor what has failed again
+     */
+    List<Arrived> store(List<Arrived> letters) {
         try {
-            write(letters);
+            return write(letters);
         } catch (DataIntegrityViolationException e) {
             // another instance was faster with one of them, or one can't be held: each for itself
+            List<Arrived> made = new ArrayList<>();
             for (Arrived letter : letters) {
                 try {
-                    write(List.of(letter));
+                    made.addAll(write(List.of(letter)));
                 } catch (DataIntegrityViolationException lone) {
-                    write(List.of(letter));
+                    made.addAll(write(List.of(letter)));
                 }
             }
+            return made;
         }
     }
 
-    private void write(List<Arrived> letters) {
-        transaction.executeWithoutResult(status -> {
+    private List<Arrived> write(List<Arrived> letters) {
+        return transaction.execute(status -> {
+            List<Arrived> made = new ArrayList<>();
             Set<String> known = new HashSet<>(strings(
                     "select event_id from dead_letter_attempt where event_id = any (?)",
                     letters.stream().map(Arrived::eventId).toList()));
@@ -186,12 +193,11 @@ class LetterStore {
                         later.add(letter);
                     }
                 }
-                jdbc.execute((ConnectionCallback<Void>) connection -> {
-                    round(connection, List.copyOf(round.values()));
-                    return null;
-                });
+                made.addAll(jdbc.execute((ConnectionCallback<List<Arrived>>)
+                        connection -> round(connection, List.copyOf(round.values()))));
                 open = later;
             }
+            return made;
         });
     }
 
@@ -207,7 +213,7 @@ class LetterStore {
 
     private record Former(long id, Long version) {}
 
-    private void round(Connection connection, List<Arrived> letters) throws SQLException {
+    private List<Arrived> round(Connection connection, List<Arrived> letters) throws SQLException {
         Map<Key, Former> formers = formers(connection, letters);
         Map<Long, Former> byId = new HashMap<>();
         formers.values().forEach(former -> byId.put(former.id(), former));
@@ -236,6 +242,7 @@ class LetterStore {
         attempts(connection, all);
         groups(connection, letters);
         history(connection, letters);
+        return made;
     }
 
     private static Map<Key, Former> formers(Connection connection, List<Arrived> letters) throws SQLException {

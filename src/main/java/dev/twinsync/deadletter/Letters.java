@@ -7,6 +7,7 @@ import dev.twinsync.merge.Base;
 import dev.twinsync.merge.Due;
 import dev.twinsync.merge.Golden;
 import dev.twinsync.record.Json;
+import dev.twinsync.record.Masking;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import dev.twinsync.state.Records;
@@ -141,7 +142,7 @@ public class Letters {
         item.put("last_failed_at", time(row.getTimestamp("last_failed_at")));
         item.put("closed_at", time(row.getTimestamp("closed_at")));
         item.put("expires_at", expires(row.getTimestamp("closed_at")));
-        item.put("reason", Masks.text(row.getString("reason")));
+        item.put("reason", Masking.inText(row.getString("reason")));
         return item;
     }
 
@@ -152,7 +153,7 @@ public class Letters {
 
     static ObjectNode error(String text) {
         ObjectNode error = (ObjectNode) Json.read(text);
-        error.put("message", Masks.text(error.path("message").asText(null)));
+        error.put("message", Masking.inText(error.path("message").asText(null)));
         return error;
     }
 
@@ -262,7 +263,7 @@ public class Letters {
         ArrayNode retries = Json.MAPPER.createArrayNode();
         for (JsonNode entry : Json.read(text)) {
             ObjectNode one = entry.deepCopy();
-            one.put("reason", Masks.text(one.path("reason").asText(null)));
+            one.put("reason", Masking.inText(one.path("reason").asText(null)));
             String[] outcome = outcomes.get(one.path("operation").asLong(-1));
             one.put("outcome", outcome == null ? null : outcome[0]);
             one.put("note", outcome == null ? null : outcome[1]);
@@ -308,6 +309,62 @@ public class Letters {
                 from dead_letter d join ended on ended.id = d.id""", reason.replace('\0', ' '), letter);
         if (done == 0) {
             throw new DeadLetters.Refused("the letter is " + state(letter) + "; only an open one can be discarded");
+        }
+    }
+
+    /** @param upTo the largest id of them, or null where there is none */
+    public record Frozen(int total, Long upTo) {}
+
+    /** How many letters of a filter are in a state now; with {@code up_to} an act on them leaves later ones alone. */
+    public Frozen frozen(LetterFilter filter, String state) {
+        StringBuilder sql = new StringBuilder("select count(*), max(d.id) from dead_letter d where d.state = ?");
+        List<Object> arguments = LetterFilter.arguments(state);
+        filter.where(sql, arguments);
+        return jdbc.queryForObject(
+                sql.toString(), (row, n) -> new Frozen(row.getInt(1), (Long) row.getObject(2)), arguments.toArray());
+    }
+
+    /** Hides the open letters of a filter; those that are being retried stay. Returns how many. */
+    public int discard(LetterFilter filter, String reason) {
+        StringBuilder sql = new StringBuilder("""
+                with chosen as (
+                  select d.id, d.entity, d.record_id, d.system, d.version from dead_letter d where d.state = 'open'""");
+        List<Object> arguments = LetterFilter.arguments();
+        filter.where(sql, arguments);
+        sql.append("""
+                 order by d.id for update),
+                ended as (
+                  update dead_letter d set state = 'discarded', reason = ?, closed_at = clock_timestamp()
+                  from chosen where d.id = chosen.id),
+                items as (
+                  update retry_item i set state = 'skipped', note = 'discarded', ended_at = clock_timestamp()
+                  from chosen where i.letter = chosen.id and i.state in ('pending', 'taken', 'sent'))
+                insert into history (entity, id, kind, system, version, note)
+                select entity, record_id, 'dead_letter', system, version, 'discarded' from chosen""");
+        arguments.add(reason.replace('\0', ' '));
+        return jdbc.update(sql.toString(), arguments.toArray());
+    }
+
+    /**
+     * Brings the discarded letters of a filter back, each but where a newer one of its record at its system is open, or
+     * is brought back too. Returns how many.
+     */
+    public int restore(LetterFilter filter) {
+        StringBuilder sql = new StringBuilder("""
+                with chosen as (
+                  select d.id from dead_letter d where d.state = 'discarded'""");
+        List<Object> arguments = LetterFilter.arguments();
+        filter.where(sql, arguments);
+        sql.append("""
+                   and not exists (select from dead_letter n
+                     where n.entity = d.entity and n.record_id = d.record_id and n.system = d.system and n.slot = d.slot
+                       and (n.state in ('open', 'retrying') or n.state = 'discarded' and n.id > d.id))
+                  order by d.id for update)
+                update dead_letter d set state = 'open', closed_at = null from chosen where d.id = chosen.id""");
+        try {
+            return jdbc.update(sql.toString(), arguments.toArray());
+        } catch (DuplicateKeyException e) {
+            throw new DeadLetters.Refused("letters of these records came at this moment: ask again");
         }
     }
 
@@ -381,7 +438,7 @@ public class Letters {
         group.put("last_seen", time(row.getTimestamp("last_seen")));
         group.put("oldest_open", time(row.getTimestamp("oldest")));
         group.put("state", row.getString("state"));
-        group.put("note", Masks.text(row.getString("note")));
+        group.put("note", Masking.inText(row.getString("note")));
         group.put("changed_by", row.getString("changed_by"));
         group.put("changed_at", time(row.getTimestamp("changed_at")));
         return group;

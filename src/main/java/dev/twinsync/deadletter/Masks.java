@@ -14,7 +14,6 @@ import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.springframework.stereotype.Component;
 
@@ -25,10 +24,6 @@ import org.springframework.stereotype.Component;
 @Component
 class Masks {
 
-    private static final Pattern PHONE =
-            Pattern.compile("(?<![\\w.])(?:\\+?86[- ]?)?1[3-9]\\d[- ]?\\d{4}[- ]?\\d{4}(?![\\w])|\\+\\d{8,15}(?!\\d)");
-    private static final Pattern CREDENTIAL = Pattern.compile(
-            "(?i)\\b(bearer|basic)\\s+[\\w.~+/=-]{6,}|\\bwhsec_[\\w+/=-]+|\\b(access_token|api_?key|secret|password|token)([\"']?\\s*[:=]\\s*[\"']?)[^\\s\"',;&}]+");
     private static final Pattern SECRET_NAME =
             Pattern.compile("(?i).*(authorization|cookie|token|secret|password|api-?key).*");
     private static final Pattern ID_NAME =
@@ -44,25 +39,6 @@ class Masks {
         }
     }
 
-    /** Free text as it may be shown. */
-    static String text(String text) {
-        if (text == null) {
-            return null;
-        }
-        Matcher phone = PHONE.matcher(text);
-        String masked = phone.replaceAll(found -> Matcher.quoteReplacement(phone(found.group())));
-        return CREDENTIAL.matcher(masked).replaceAll(found -> {
-            String scheme = found.group(1) != null ? found.group(1) + ' ' : "";
-            String name = found.group(2) != null ? found.group(2) + found.group(3) : "";
-            return Matcher.quoteReplacement(scheme + name + "****");
-        });
-    }
-
-    private static String phone(String found) {
-        String digits = found.replaceAll("[- ]", "");
-        return digits.substring(0, digits.length() - 8) + "****" + digits.substring(digits.length() - 4);
-    }
-
     /** A tree as it may be shown; the original is left alone. */
     JsonNode tree(JsonNode node) {
         if (node instanceof ObjectNode object) {
@@ -76,7 +52,7 @@ class Masks {
             array.forEach(item -> masked.add(tree(item)));
             return masked;
         }
-        return node != null && node.isTextual() ? TextNode.valueOf(text(node.asText())) : node;
+        return node != null && node.isTextual() ? TextNode.valueOf(Masking.inText(node.asText())) : node;
     }
 
     private JsonNode member(String name, JsonNode value) {
@@ -103,7 +79,7 @@ class Masks {
         try {
             return tree(Json.read(message));
         } catch (IllegalArgumentException e) {
-            return TextNode.valueOf(text(new String(message, StandardCharsets.UTF_8)));
+            return TextNode.valueOf(Masking.inText(new String(message, StandardCharsets.UTF_8)));
         }
     }
 

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.merge.Golden;
 import dev.twinsync.record.Json;
+import dev.twinsync.record.Masking;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import dev.twinsync.state.Records;
@@ -282,6 +283,29 @@ public class Retries {
         return fields;
     }
 
+    /**
+     * @param total letters that a retry would take
+     * @param beingRetried letters of the filter that another retry has
+     * @param upTo the largest id of them all, or null where there is none
+     */
+    public record Frozen(int total, int beingRetried, Long upTo) {}
+
+    /** How many letters a retry of a filter would take; with {@code up_to} it is of these, and of none that come later. */
+    public Frozen frozen(LetterFilter filter) {
+        StringBuilder sql = new StringBuilder("""
+                select count(*) filter (where not active), count(*) filter (where active), max(id) from (
+                  select d.id, exists (
+                    select from retry_item i where i.letter = d.id and i.state in ('pending', 'taken', 'sent')) as active
+                  from dead_letter d where d.state in ('open', 'retrying')""");
+        List<Object> arguments = LetterFilter.arguments();
+        filter.where(sql, arguments);
+        sql.append(") l");
+        return jdbc.queryForObject(
+                sql.toString(),
+                (row, n) -> new Frozen(row.getInt(1), row.getInt(2), (Long) row.getObject(3)),
+                arguments.toArray());
+    }
+
     /** What a retry of a filter's open letters would do, by what would happen first. */
     public record Plan(int total, Map<String, Integer> would, int superseded, int newer, int beingRetried, Long upTo) {}
 
@@ -428,8 +452,15 @@ public class Retries {
         json.put("operation", String.valueOf(row.getLong("id")));
         json.put("state", row.getString("state"));
         json.put("paused_because", row.getString("paused_because"));
-        json.set("filter", Json.read(row.getString("filter")));
-        json.put("reason", Masks.text(row.getString("reason")));
+        ObjectNode filter = json.putObject("filter");
+        Json.read(row.getString("filter"))
+                .properties()
+                .forEach(word -> filter.put(
+                        word.getKey(),
+                        word.getKey().equals("q")
+                                ? Masking.inText(word.getValue().asText())
+                                : word.getValue().asText()));
+        json.put("reason", Masking.inText(row.getString("reason")));
         json.put("by", row.getString("asked_by"));
         json.put("edited", row.getBoolean("edited"));
         json.put("rate", row.getBigDecimal("rate"));

@@ -70,7 +70,11 @@ public class SyncMetrics {
                 .register(registry);
     }
 
-    /** @param error a class or a code: text that names a record is no label */
+    /**
+     * A letter that is new; what fails again is no new letter.
+     *
+     * @param error a class or a code: text that names a record is no label
+     */
     public void deadLettered(String entity, String system, String route, String error) {
         registry.counter("sync_dead_letters", "entity", entity, "system", system, "route", route, "error", error)
                 .increment();

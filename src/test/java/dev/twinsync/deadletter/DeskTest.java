@@ -180,6 +180,82 @@ class DeskTest {
     }
 
     @Test
+    void aRetryAtTenASecondStaysAtTenASecondAndLeavesNewFailuresOfItsCauseAlone() {
+        List<String> orders = orders(40, 447);
+        orders.forEach(order -> mini.allow("order", order));
+        JsonNode first = desk.get("/dead-letters/" + desk.letter(orders.get(0)));
+        String filter = "{\"group\":\"" + first.path("group").asText() + "\"}";
+        String operation = retry("{\"filter\":" + filter + ",\"rate\":10,\"reason\":\"mended\"}");
+        // the same cause comes again while the retry is at it
+        String late = id + "-late";
+        order(late, 447);
+        long untouched = desk.letter(late);
+        assertThat(desk.operation(operation).path("state").asText()).isEqualTo("running");
+        assertThat(desk.get("/dead-letters/" + untouched).path("group")).isEqualTo(first.path("group"));
+        ends(operation, "done");
+        JsonNode done = desk.operation(operation);
+        assertThat(done.path("total").asInt()).isEqualTo(40);
+        assertThat(done.path("succeeded").asInt()).isEqualTo(40);
+        JsonNode letter = desk.get("/dead-letters/" + untouched);
+        assertThat(letter.path("state").asText()).isEqualTo("open");
+        assertThat(letter.path("attempts").asInt()).isEqualTo(1);
+        assertThat(letter.path("retries")).isEmpty();
+        assertThat(mini.writes().stream().filter(w -> w.id().equals(late))).hasSize(1);
+        // half a second's pace may be made good: the fifth may come at once, the fifteenth a second later
+        List<Double> after = app.queryForList("""
+                select extract(epoch from i.sent_at - o.created_at)::float8
+                from sync.retry_item i join sync.retry_operation o on o.id = i.operation
+                where o.id = ?::bigint order by i.sent_at""", Double.class, operation);
+        assertThat(after).hasSize(40);
+        for (int n = 0; n < after.size(); n++) {
+            assertThat(after.get(n)).as("letter " + (n + 1)).isGreaterThanOrEqualTo((n + 1 - 5) / 10.0);
+        }
+        mini.allow("order", late);
+        desk.post("/dead-letters/" + untouched + "/retry", "{}");
+        soon(() -> assertThat(desk.state(untouched)).isEqualTo("resolved"));
+    }
+
+    @Test
+    void aWholeCauseIsDiscardedWithAReasonAndBroughtBack() {
+        orders(12, 448);
+        String group = desk.get("/dead-letters/" + desk.letter(id + "-1"))
+                .path("group")
+                .asText();
+        String filter = "{\"group\":\"" + group + "\"}";
+        JsonNode plan = desk.post("/dead-letters/discards", "{\"filter\":" + filter + ",\"dry_run\":true}")
+                .json();
+        assertThat(plan.path("total").asInt()).isEqualTo(12);
+        String late = id + "-late";
+        order(late, 448);
+        long newer = desk.letter(late);
+        Desk.Answer silent = desk.post("/dead-letters/discards", "{\"filter\":" + filter + "}");
+        assertThat(silent.status()).isEqualTo(422);
+        assertThat(silent.body()).contains("/reason");
+        assertThat(desk.post("/dead-letters/discards", "{\"reason\":\"all of them\"}")
+                        .status())
+                .isEqualTo(422);
+        Desk.Answer answer = desk.post(
+                "/dead-letters/discards",
+                "{\"filter\":{\"group\":\"" + group + "\",\"up_to\":"
+                        + plan.path("up_to").asLong() + "},\"reason\":\"test orders\"}");
+        assertThat(answer.json().path("discarded").asInt()).isEqualTo(12);
+        assertThat(count("state = 'discarded' and reason = 'test orders' and record_id like '" + id + "-%'"))
+                .isEqualTo(12);
+        // what came after the look is left alone
+        assertThat(desk.state(newer)).isEqualTo("open");
+        assertThat(desk.get("/audit?act=letters.discard").path("items").path(0).toString())
+                .contains("test orders", group);
+        assertThat(desk.post("/dead-letters/restores", "{\"filter\":" + filter + "}")
+                        .json()
+                        .path("restored")
+                        .asInt())
+                .isEqualTo(12);
+        assertThat(count("state = 'open' and record_id like '" + id + "-%'")).isEqualTo(13);
+        desk.post("/dead-letters/discards", "{\"filter\":" + filter + ",\"reason\":\"the test is over\"}");
+        assertThat(count("state = 'open' and record_id like '" + id + "-%'")).isZero();
+    }
+
+    @Test
     void twoClicksAreOneRetryAndAKeyMakesItSoForGood() {
         order(id, 433);
         long letter = desk.letter(id);
