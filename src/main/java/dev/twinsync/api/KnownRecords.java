@@ -22,6 +22,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.UUID;
 import org.springframework.http.HttpStatus;
 import org.springframework.jdbc.core.JdbcTemplate;
@@ -90,6 +92,48 @@ public class KnownRecords {
                         .forEach(waiting::add);
             }
         }
+        return answer;
+    }
+
+    /**
+     * What the systems held of a record when they were asked just now, masked, beside what is true.
+     *
+     * @throws NoSuchElementException where nothing is known of the id, here or there
+     */
+    ObjectNode live(Schema schema, String id, Map<String, RecordActs.Seen> seen) {
+        Golden golden = records.load(schema.entity(), List.of(id)).get(id).golden();
+        if (golden.version() == 0
+                && seen.values().stream()
+                        .allMatch(one -> one.reading() != null && !one.reading().exists())) {
+            throw new NoSuchElementException("no " + schema.entity() + " of this id is known");
+        }
+        ObjectNode answer = Json.MAPPER.createObjectNode();
+        answer.put("entity", schema.entity());
+        answer.put("id", id);
+        answer.put("version", golden.version());
+        answer.put("read_at", Instant.now().toString());
+        ObjectNode systems = answer.putObject("systems");
+        seen.forEach((system, one) -> {
+            ObjectNode node = systems.putObject(system);
+            node.put("exists", one.reading() == null ? null : one.reading().exists());
+            node.put("position", one.reading() == null ? null : one.reading().position());
+            node.set(
+                    "data",
+                    one.reading() == null || !one.reading().exists()
+                            ? null
+                            : shown(schema, one.normal().values(), false));
+            ArrayNode differs = node.putArray("differs");
+            if (one.reading() != null && one.reading().exists()) {
+                Set<String> paths = new TreeSet<>(golden.fields().keySet());
+                paths.addAll(one.normal().values().keySet());
+                paths.stream()
+                        .filter(path -> schema.field(path) == null
+                                || schema.field(path).systems().contains(system))
+                        .filter(path -> !Due.same(one.normal().values().get(path), golden.value(path)))
+                        .forEach(differs::add);
+            }
+            node.put("trouble", one.trouble());
+        });
         return answer;
     }
 

@@ -38,6 +38,11 @@ class Problems extends ResponseEntityExceptionHandler {
         return answer(Problem.of(HttpStatus.CONFLICT, refused.getMessage(), List.of()));
     }
 
+    @ExceptionHandler(dev.twinsync.operations.Flows.Refused.class)
+    ResponseEntity<ProblemDetail> refused(dev.twinsync.operations.Flows.Refused refused) {
+        return answer(Problem.of(HttpStatus.CONFLICT, refused.getMessage(), List.of()));
+    }
+
     @ExceptionHandler(NoSuchElementException.class)
     ResponseEntity<ProblemDetail> missing(NoSuchElementException missing) {
         return answer(Problem.of(HttpStatus.NOT_FOUND, missing.getMessage(), List.of()));

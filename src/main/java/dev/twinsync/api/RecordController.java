@@ -1,12 +1,12 @@
 package dev.twinsync.api;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.twinsync.audit.Audit;
-import dev.twinsync.capture.Capture;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import java.security.Principal;
+import java.util.Map;
 import org.springframework.http.HttpStatus;
+import org.springframework.http.ResponseEntity;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
@@ -19,19 +19,43 @@ import org.springframework.web.bind.annotation.RestController;
 class RecordController {
 
     private final KnownRecords known;
-    private final Capture capture;
-    private final Audit audit;
+    private final RecordActs acts;
 
-    RecordController(KnownRecords known, Capture capture, Audit audit) {
+    RecordController(KnownRecords known, RecordActs acts) {
         this.known = known;
-        this.capture = capture;
-        this.audit = audit;
+        this.acts = acts;
     }
 
     @GetMapping("/{plural:[a-z_]+}/{id}")
     ObjectNode record(@PathVariable String plural, @PathVariable String id, Principal caller) {
         Schema schema = known.schema(plural);
         return known.record(schema, id, schema.systems().contains(caller.getName()));
+    }
+
+    /** What each system holds at this moment, read for this answer; nothing is merged. */
+    @GetMapping("/{plural:[a-z_]+}/{id}/live")
+    ObjectNode live(@PathVariable String plural, @PathVariable String id) {
+        Schema schema = known.schema(plural);
+        return known.live(schema, id, acts.look(schema, id));
+    }
+
+    /** Reads the record at every system again; what they hold is merged like anything else that is observed. */
+    @PostMapping("/{plural:[a-z_]+}/{id}/read")
+    ResponseEntity<Map<String, String>> read(@PathVariable String plural, @PathVariable String id, Principal caller) {
+        acts.readAgain(known.schema(plural), id, caller.getName());
+        return ResponseEntity.accepted().body(Map.of("state", "read"));
+    }
+
+    /** The record with personal values, in this one answer: {@code {reason}}. */
+    @PostMapping("/{plural:[a-z_]+}/{id}/reveal")
+    ObjectNode reveal(
+            @PathVariable String plural,
+            @PathVariable String id,
+            @RequestBody(required = false) byte[] body,
+            Principal caller) {
+        Schema schema = known.schema(plural);
+        return acts.reveal(
+                schema, id, Bodies.reason(Bodies.object(body)), caller.getName(), () -> known.record(schema, id, true));
     }
 
     @GetMapping("/{plural:[a-z_]+}/{id}/timeline")
@@ -73,13 +97,7 @@ class RecordController {
     /** Lets through a mass deletion that the key sweep holds back. */
     @PostMapping("/sweeps/{system}/{plural}/release")
     ObjectNode release(@PathVariable String system, @PathVariable String plural, Principal caller) {
-        Schema schema = known.schema(plural);
-        if (capture.brake(system, schema.entity()).isEmpty()) {
-            throw new Problem(HttpStatus.CONFLICT, "nothing is held back");
-        }
-        audit.act(
-                new Audit.Act(caller.getName(), "sweep.release", "flow", "sweep-" + system + '-' + plural, null),
-                () -> capture.release(system, schema.entity()));
+        acts.release(known.schema(plural), system, caller.getName());
         return Json.MAPPER.createObjectNode().put("state", "released");
     }
 }

@@ -67,6 +67,10 @@ class Security {
                                 "/verifications/**",
                                 "/diagnose",
                                 "/*/*/timeline",
+                                "/*/*/live",
+                                "/flows",
+                                "/flows/*",
+                                "/audit",
                                 "/alerts.yaml")
                         .hasAnyRole(READS)
                         .requestMatchers(HttpMethod.GET, "/capture/*", "/backfills/**")

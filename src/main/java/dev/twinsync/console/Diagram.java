@@ -1,5 +1,6 @@
 package dev.twinsync.console;
 
+import dev.twinsync.operations.Flows;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import java.util.ArrayList;

@@ -1,6 +1,6 @@
 package dev.twinsync.console;
 
-import dev.twinsync.api.Problem;
+import dev.twinsync.operations.Flows;
 import dev.twinsync.record.Schemas;
 import java.security.Principal;
 import java.util.LinkedHashMap;
@@ -70,7 +70,7 @@ class FlowsPage {
                 default -> flows.start(flow, person.getName(), reason);
             }
             told.addFlashAttribute("done", text("flow." + act + ".done", flow));
-        } catch (Problem refused) {
+        } catch (Flows.Refused refused) {
             told.addFlashAttribute("refused", refused.getMessage());
         }
         return "redirect:/console/flows#" + flow;

@@ -9,8 +9,10 @@ import dev.twinsync.deadletter.LetterFilter;
 import dev.twinsync.deadletter.Letters;
 import dev.twinsync.deadletter.Retries;
 import dev.twinsync.record.Json;
+import dev.twinsync.record.Masking;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
+import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
 import java.math.BigDecimal;
@@ -33,6 +35,7 @@ import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RequestParam;
 import org.springframework.web.server.ResponseStatusException;
 import org.springframework.web.servlet.mvc.support.RedirectAttributes;
+import org.springframework.web.servlet.support.ServletUriComponentsBuilder;
 import org.springframework.web.util.UriComponentsBuilder;
 
 /** The letters on pages: by cause, as a list, one whole, and their retries. Every button is also a call. */
@@ -40,8 +43,12 @@ import org.springframework.web.util.UriComponentsBuilder;
 class LettersPage {
 
     private static final int PAGE = 50;
+
+    /** Of so many letters, what each would do is told with the page. */
+    private static final int AT_ONCE = 200;
+
     private static final String[] BESIDE = {
-        "after", "lang", "letter", "_csrf", "reason", "rate", "canary", "stop_at", "key", "format"
+        "after", "lang", "letter", "_csrf", "reason", "rate", "canary", "stop_at", "key", "format", "whole"
     };
 
     private final Letters letters;
@@ -70,7 +77,7 @@ class LettersPage {
     }
 
     private static Map<?, ?> map(JsonNode node) {
-        return Json.MAPPER.convertValue(node, Map.class);
+        return Json.MAPPER.convertValue(Show.visible(node), Map.class);
     }
 
     private static List<Map<?, ?>> maps(List<ObjectNode> nodes) {
@@ -171,10 +178,35 @@ class LettersPage {
     /** @param system its name as the reader knows it */
     public record Held(String system, String value) {}
 
+    /** Whether something is under way that will change the letter by itself. */
+    private static boolean moving(ObjectNode letter) {
+        return letter.path("state").asText().equals("retrying")
+                || letter.path("retries").valueStream().anyMatch(retry -> List.of("pending", "taken", "sent")
+                        .contains(retry.path("outcome").asText()));
+    }
+
+    /** The letter's state, for a page that waits for a retry's end; when that has come, the page is shown anew. */
+    @GetMapping("/console/letters/{id:\\d+}/state")
+    String state(@PathVariable long id, HttpServletResponse response, Model page) {
+        ObjectNode letter = letters.detail(id);
+        boolean moving = moving(letter);
+        if (!moving) {
+            response.setHeader("HX-Refresh", "true");
+        }
+        page.addAttribute("letter", map(letter));
+        page.addAttribute("moving", moving);
+        return "letters-detail :: state";
+    }
+
     @GetMapping("/console/letters/{id:\\d+}")
-    String letter(@PathVariable long id, Model page) {
+    String letter(@PathVariable long id, HttpServletRequest request, Model page) {
         ObjectNode letter = letters.detail(id);
         page.addAttribute("letter", map(letter));
+        page.addAttribute("moving", moving(letter));
+        JsonNode retries = letter.path("retries");
+        page.addAttribute("tried", retries.isEmpty() ? null : map(retries.get(retries.size() - 1)));
+        page.addAttribute(
+                "base", ServletUriComponentsBuilder.fromContextPath(request).toUriString());
         page.addAttribute("message", pretty(letter.get("message")));
         page.addAttribute("request", pretty(letter.get("request")));
         page.addAttribute("then", pretty(letter.get("systems")));
@@ -195,7 +227,7 @@ class LettersPage {
         if (node == null || node.isNull()) {
             return null;
         }
-        return node.isTextual() ? node.asText() : node.toPrettyString();
+        return Masking.visible(node.isTextual() ? node.asText() : node.toPrettyString());
     }
 
     private List<Line> lines(ObjectNode letter, List<String> systems) {
@@ -222,7 +254,9 @@ class LettersPage {
     }
 
     private static String text(JsonNode value) {
-        return value == null || value.isNull() ? "" : value.isTextual() ? value.asText() : Json.text(value);
+        return value == null || value.isNull()
+                ? ""
+                : Masking.visible(value.isTextual() ? value.asText() : Json.text(value));
     }
 
     @PostMapping("/console/letters/{id:\\d+}/retry")
@@ -294,41 +328,95 @@ class LettersPage {
                         .toUriString();
     }
 
-    private static String done(RedirectAttributes flash, String to, Runnable act) {
+    private String done(RedirectAttributes flash, String to, Runnable act) {
         try {
             act.run();
         } catch (DeadLetters.Refused e) {
             StringJoiner told = new StringJoiner("; ");
-            told.add(e.getMessage());
+            told.add(show.told(e.getMessage()));
             e.problems().forEach(problem -> told.add(problem.pointer() + ": " + problem.message()));
             flash.addFlashAttribute("refused", told.toString());
         }
         return "redirect:" + to;
     }
 
-    /** What a retry of the filter's open letters would do, before it is begun. */
+    /** The filter of the page that a person comes from, or the letters that were chosen there. */
+    private static LetterFilter asked(Map<String, String> given, List<Long> chosen) {
+        if (chosen == null || chosen.isEmpty()) {
+            return filter(given);
+        }
+        StringJoiner ids = new StringJoiner(",");
+        chosen.forEach(id -> ids.add(String.valueOf(id)));
+        return LetterFilter.of(Map.of("ids", ids.toString()));
+    }
+
+    private static LetterFilter upTo(LetterFilter filter, Long newest) {
+        return newest == null ? filter : filter.with("up_to", String.valueOf(newest));
+    }
+
+    /**
+     * What a retry of the filter's open letters would do, before it is begun. What each of many would do takes a while to
+     * tell: it comes after the page.
+     */
     @GetMapping("/console/letters/retry")
     String plan(
-            @RequestParam Map<String, String> given, @RequestParam(required = false) List<Long> letter, Model page) {
-        Map<String, String> asked = new LinkedHashMap<>(given);
-        if (letter != null && !letter.isEmpty()) {
-            StringJoiner ids = new StringJoiner(",");
-            letter.forEach(id -> ids.add(String.valueOf(id)));
-            asked.clear();
-            asked.put("ids", ids.toString());
+            @RequestParam Map<String, String> given,
+            @RequestParam(required = false) List<Long> letter,
+            @RequestParam(defaultValue = "false") boolean whole,
+            Model page) {
+        LetterFilter asked = asked(given, letter);
+        Retries.Frozen frozen = retries.frozen(asked);
+        LetterFilter filter = upTo(asked, frozen.upTo());
+        page.addAttribute("frozen", frozen);
+        if (whole || frozen.total() <= AT_ONCE) {
+            page.addAttribute("plan", retries.plan(filter));
         }
-        LetterFilter filter = filter(asked);
-        Retries.Plan plan = retries.plan(filter);
-        page.addAttribute("plan", plan);
-        page.addAttribute(
-                "filter",
-                plan.upTo() == null
-                        ? filter.values()
-                        : filter.with("up_to", String.valueOf(plan.upTo())).values());
-        page.addAttribute("canary", plan.total() > 20 ? 5 : plan.total() > 1 ? 1 : 0);
+        page.addAttribute("query", query(filter));
+        page.addAttribute("filter", filter.values());
+        page.addAttribute("canary", frozen.total() > 20 ? 5 : frozen.total() > 1 ? 1 : 0);
         page.addAttribute("rate", rate);
         page.addAttribute("key", UUID.randomUUID().toString());
         return "letters-retry";
+    }
+
+    /** The part of the page that comes later. */
+    @GetMapping("/console/letters/retry/plan")
+    String planned(@RequestParam Map<String, String> given, Model page) {
+        page.addAttribute("plan", retries.plan(filter(given)));
+        return "letters-retry :: plan";
+    }
+
+    /** How many would be discarded, before they are. */
+    @GetMapping("/console/letters/discard")
+    String discarding(
+            @RequestParam Map<String, String> given, @RequestParam(required = false) List<Long> letter, Model page) {
+        LetterFilter asked = asked(given, letter);
+        Letters.Frozen frozen = letters.frozen(asked, "open");
+        page.addAttribute("total", frozen.total());
+        page.addAttribute("filter", upTo(asked, frozen.upTo()).values());
+        return "letters-discard";
+    }
+
+    @PostMapping("/console/letters/discards")
+    String discard(
+            @RequestParam Map<String, String> given,
+            @RequestParam(defaultValue = "") String reason,
+            Principal person,
+            RedirectAttributes flash) {
+        if (reason.isBlank()) {
+            throw new ResponseStatusException(HttpStatus.BAD_REQUEST, show.word("letters.reason.needed"));
+        }
+        int discarded = acts.discard(filter(given), reason, person.getName());
+        flash.addFlashAttribute("done", show.text("letters.discard.done", discarded));
+        return "redirect:/console/letters/list?state=discarded";
+    }
+
+    @PostMapping("/console/letters/restores")
+    String restore(@RequestParam Map<String, String> given, Principal person, RedirectAttributes flash) {
+        return done(flash, "/console/letters/list?state=open", () -> {
+            int restored = acts.restore(filter(given), person.getName());
+            flash.addFlashAttribute("done", show.text("letters.restore.done", restored));
+        });
     }
 
     @PostMapping("/console/letters/retries")

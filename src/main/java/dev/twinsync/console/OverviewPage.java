@@ -1,9 +1,13 @@
 package dev.twinsync.console;
 
-import dev.twinsync.audit.Audit;
+import dev.twinsync.api.Problem;
+import dev.twinsync.api.RecordActs;
 import dev.twinsync.capture.Capture;
 import dev.twinsync.capture.Clocks;
 import dev.twinsync.flow.Outages;
+import dev.twinsync.operations.Flows;
+import dev.twinsync.operations.Seen;
+import dev.twinsync.operations.Watches;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import dev.twinsync.verification.Verifications;
@@ -52,13 +56,13 @@ class OverviewPage {
     /**
      * One entity at one system.
      *
-     * @param oldest since when the oldest change is due that is not refused and does not wait, or null
-     * @param oldestId its record
+     * @param lag age of the oldest change that is not refused and does not wait, zero where there is none
+     * @param oldestId its record, or null
      */
     public record Line(
             String entity,
             String system,
-            Instant oldest,
+            Duration lag,
             String oldestId,
             String level,
             long due,
@@ -69,13 +73,7 @@ class OverviewPage {
             long letters,
             Instant cursor,
             String cursorText,
-            String poll) {
-
-        /** The lag as a duration. */
-        public Duration lag() {
-            return oldest == null ? Duration.ZERO : Duration.between(oldest, Instant.now());
-        }
-    }
+            String poll) {}
 
     /** Letters by age, open ones. */
     public record Ages(long hour, long day, long week, long older) {
@@ -84,28 +82,14 @@ class OverviewPage {
         }
     }
 
-    private static final String BACKLOG = """
-            select oldest.since, oldest.id, counted.due, counted.waiting
-            from (select) nothing
-            left join lateral (
-              select d.since, d.id from due d
-              left join base b on b.entity = d.entity and b.id = d.id and b.system = d.system
-              where d.entity = ? and d.system = ? and b.waiting_for is null
-                and not exists (select from golden g where g.entity = d.entity and g.id = d.id and g.version = b.refused)
-              order by d.since limit 1) oldest on true
-            cross join lateral (
-              select (select count(*) from (select from due where entity = ? and system = ? limit ?) d) as due,
-                     (select count(*) from (
-                       select from base where entity = ? and system = ? and waiting_for is not null limit ?) b) as waiting)
-              counted""";
-
     private final Schemas schemas;
     private final Outages outages;
     private final Capture capture;
     private final Clocks clocks;
     private final Flows flows;
     private final Pulse pulse;
-    private final Audit audit;
+    private final RecordActs acts;
+    private final Watches watches;
     private final HealthEndpoint health;
     private final Verifications verifications;
     private final JdbcTemplate jdbc;
@@ -119,7 +103,8 @@ class OverviewPage {
             Clocks clocks,
             Flows flows,
             Pulse pulse,
-            Audit audit,
+            RecordActs acts,
+            Watches watches,
             HealthEndpoint health,
             Verifications verifications,
             JdbcTemplate jdbc,
@@ -131,7 +116,8 @@ class OverviewPage {
         this.clocks = clocks;
         this.flows = flows;
         this.pulse = pulse;
-        this.audit = audit;
+        this.acts = acts;
+        this.watches = watches;
         this.health = health;
         this.verifications = verifications;
         this.jdbc = jdbc;
@@ -160,24 +146,26 @@ class OverviewPage {
                 .filter(one -> one.plural().equals(plural))
                 .findFirst()
                 .orElseThrow(() -> new java.util.NoSuchElementException(plural));
-        if (capture.brake(system, schema.entity()).isPresent()) {
-            audit.act(
-                    new Audit.Act(person.getName(), "sweep.release", "flow", "sweep-" + system + '-' + plural, null),
-                    () -> capture.release(system, schema.entity()));
+        try {
+            acts.release(schema, system, person.getName());
+            told.addFlashAttribute("done", text("sweep.released"));
+        } catch (Problem refused) {
+            told.addFlashAttribute("refused", refused.getMessage());
         }
-        told.addFlashAttribute("done", text("sweep.released"));
         return "redirect:/console";
     }
 
     private void fill(Model page) {
         List<Flows.Flow> all = flows.all();
+        // while the tables can't be asked, health says so among the troubles
+        Seen seen = watches.seen().orElse(new Seen(List.of(), List.of(), Map.of(), Map.of()));
         List<Line> lines = new ArrayList<>();
         for (Schema schema : schemas.all()) {
             for (String system : schema.systems()) {
-                lines.add(line(schema, system, all));
+                lines.add(line(schema, system, all, seen));
             }
         }
-        Ages ages = ages();
+        Ages ages = ages(seen);
         page.addAttribute("lines", lines);
         page.addAttribute("ages", ages);
         page.addAttribute("troubles", troubles(all, lines, ages));
@@ -187,34 +175,35 @@ class OverviewPage {
         page.addAttribute("at", Instant.now());
     }
 
-    private Line line(Schema schema, String system, List<Flows.Flow> all) {
+    private Line line(Schema schema, String system, List<Flows.Flow> all, Seen seen) {
         String entity = schema.entity();
         String poll = "poll-" + system + '-' + schema.plural();
-        Map<String, Object> backlog =
-                jdbc.queryForMap(BACKLOG, entity, system, entity, system, MOST_COUNTED, entity, system, MOST_COUNTED);
-        Instant oldest = backlog.get("since") instanceof java.sql.Timestamp at ? at.toInstant() : null;
-        Duration lag = oldest == null ? Duration.ZERO : Duration.between(oldest, Instant.now());
-        String level = lag.compareTo(VERY_LATE) > 0 ? "bad" : lag.compareTo(LATE) > 0 ? "wait" : "good";
-        List<Map<String, Object>> cursor =
-                jdbc.queryForList("select value::text as value, updated_at from cursor where name = ?", poll);
+        Seen.Backlog backlog = seen.backlog().stream()
+                .filter(one -> one.entity().equals(entity) && one.system().equals(system))
+                .findFirst()
+                .orElse(new Seen.Backlog(entity, system, Duration.ZERO, null, 0, 0));
+        String level =
+                backlog.lag().compareTo(VERY_LATE) > 0 ? "bad" : backlog.lag().compareTo(LATE) > 0 ? "wait" : "good";
+        List<String> cursor =
+                jdbc.queryForList("select value::text as value from cursor where name = ?", String.class, poll);
         return new Line(
                 entity,
                 system,
-                oldest,
-                (String) backlog.get("id"),
+                backlog.lag(),
+                backlog.oldest(),
                 level,
-                (Long) backlog.get("due"),
-                (Long) backlog.get("waiting"),
+                backlog.due(),
+                backlog.waiting(),
                 pulse.typical(entity, system),
                 pulse.rate("observed", entity, system),
                 pulse.rate("delivered", entity, system),
-                jdbc.queryForObject(
-                        "select count(*) from dead_letter where state in ('open', 'retrying') and entity = ? and system = ?",
-                        Long.class,
-                        entity,
-                        system),
+                seen.letters().stream()
+                        .filter(one ->
+                                one.entity().equals(entity) && one.system().equals(system))
+                        .mapToLong(Seen.Letters::open)
+                        .sum(),
                 capture.turns().get(poll),
-                cursor.isEmpty() ? null : Show.safe((String) cursor.get(0).get("value")),
+                cursor.isEmpty() ? null : Show.safe(cursor.get(0)),
                 all.stream().anyMatch(flow -> flow.id().equals(poll)) ? poll : null);
     }
 
@@ -324,14 +313,18 @@ class OverviewPage {
         return brakes;
     }
 
-    private Ages ages() {
-        return jdbc.queryForObject(
-                """
-                select count(*) filter (where age < interval '1 hour'),
-                  count(*) filter (where age >= interval '1 hour' and age < interval '1 day'),
-                  count(*) filter (where age >= interval '1 day' and age < interval '7 days'),
-                  count(*) filter (where age >= interval '7 days')
-                from (select clock_timestamp() - first_failed_at as age from dead_letter where state in ('open', 'retrying')) l""", (row, n) -> new Ages(row.getLong(1), row.getLong(2), row.getLong(3), row.getLong(4)));
+    private static Ages ages(Seen seen) {
+        long hour = 0;
+        long day = 0;
+        long week = 0;
+        long all = 0;
+        for (Seen.Letters letters : seen.letters()) {
+            hour += letters.hour();
+            day += letters.day();
+            week += letters.week();
+            all += letters.open();
+        }
+        return new Ages(hour, day - hour, week - day, all - week);
     }
 
     private long openConflicts() {

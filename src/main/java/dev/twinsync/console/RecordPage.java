@@ -3,12 +3,10 @@ package dev.twinsync.console;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.api.KnownRecords;
-import dev.twinsync.audit.Audit;
-import dev.twinsync.capture.Capture;
+import dev.twinsync.api.RecordActs;
 import dev.twinsync.merge.Base;
 import dev.twinsync.merge.Due;
 import dev.twinsync.merge.Golden;
-import dev.twinsync.merge.Observation;
 import dev.twinsync.record.Field;
 import dev.twinsync.record.Masking;
 import dev.twinsync.record.Schema;
@@ -85,8 +83,7 @@ class RecordPage {
 
     private final KnownRecords known;
     private final Records records;
-    private final Capture capture;
-    private final Audit audit;
+    private final RecordActs acts;
     private final Verifications verifications;
     private final JdbcTemplate jdbc;
     private final MessageSource messages;
@@ -94,15 +91,13 @@ class RecordPage {
     RecordPage(
             KnownRecords known,
             Records records,
-            Capture capture,
-            Audit audit,
+            RecordActs acts,
             Verifications verifications,
             JdbcTemplate jdbc,
             MessageSource messages) {
         this.known = known;
         this.records = records;
-        this.capture = capture;
-        this.audit = audit;
+        this.acts = acts;
         this.verifications = verifications;
         this.jdbc = jdbc;
         this.messages = messages;
@@ -129,21 +124,13 @@ class RecordPage {
             Principal person,
             Model page) {
         Schema schema = known.schema(plural);
-        return audit.act(
-                new Audit.Act(person.getName(), "record.reveal", schema.entity(), id, needed(reason)),
-                () -> fill(schema, id, live, "", true, page));
+        return acts.reveal(schema, id, needed(reason), person.getName(), () -> fill(schema, id, live, "", true, page));
     }
 
     /** Reads the record at both systems now, as an observation that the merge works like any other. */
     @PostMapping("/console/{plural:[a-z_]+}/{id}/read")
     String read(@PathVariable String plural, @PathVariable String id, Principal person, RedirectAttributes told) {
-        Schema schema = known.schema(plural);
-        known.record(schema, id, false);
-        audit.act(new Audit.Act(person.getName(), "record.read", schema.entity(), id, null), () -> {
-            for (String system : schema.systems()) {
-                capture.readNow(system, schema.entity(), List.of(id));
-            }
-        });
+        acts.readAgain(known.schema(plural), id, person.getName());
         told.addFlashAttribute("done", text("record.read.done"));
         return "redirect:" + FrontDoor.record(plural, id);
     }
@@ -163,9 +150,7 @@ class RecordPage {
         }
         Map<String, End> now = new LinkedHashMap<>();
         if (live) {
-            for (String system : schema.systems()) {
-                look(system, schema, golden, id, full, now, cells);
-            }
+            acts.look(schema, id).forEach((system, seen) -> look(system, seen, schema, golden, full, now, cells));
         }
         page.addAttribute("title", text("kind." + schema.entity()) + ' ' + id);
         page.addAttribute("schema", schema);
@@ -234,44 +219,47 @@ class RecordPage {
         return cells;
     }
 
-    /** Reads one system; what it can't answer is told in its place. */
-    private void look(
+    /** What a system held when it was read just now; what it couldn't answer is told in its place. */
+    private static void look(
             String system,
+            RecordActs.Seen seen,
             Schema schema,
             Golden golden,
-            String id,
             boolean full,
             Map<String, End> now,
             Map<String, Map<String, Cell>> cells) {
         Map<String, Cell> column = new HashMap<>();
         String state = "unknown";
-        String trouble = null;
         String position = null;
-        try {
-            Observation seen = capture.look(system, schema.entity(), id);
-            Schema.Normalised normal = schema.normalise(seen.data(), true);
-            state = !seen.exists() ? "absent" : deleted(normal.values()) ? "deleted" : "present";
-            position = seen.position();
+        if (seen.reading() != null) {
+            boolean exists = seen.reading().exists();
+            Map<String, JsonNode> values = seen.normal().values();
+            state = !exists ? "absent" : deleted(values) ? "deleted" : "present";
+            position = seen.reading().position();
             Set<String> paths = new LinkedHashSet<>(golden.fields().keySet());
-            paths.addAll(normal.values().keySet());
+            paths.addAll(values.keySet());
             for (String path : paths) {
                 Field field = schema.field(path);
-                JsonNode value = normal.values().get(path);
                 boolean holds = field == null || field.systems().contains(system);
-                String judged = !seen.exists()
+                String judged = !exists
                         ? ""
-                        : !holds ? "none" : Due.same(value, golden.value(path)) ? "same" : "differs";
-                column.put(path, new Cell(lines(field, value, full), judged, List.of()));
+                        : !holds ? "none" : Due.same(values.get(path), golden.value(path)) ? "same" : "differs";
+                column.put(path, new Cell(lines(field, values.get(path), full), judged, List.of()));
             }
-            normal.problems().forEach(p -> column.put(p.field(), new Cell(List.of(), "unusable", List.of())));
-        } catch (RuntimeException e) {
-            Throwable root = e;
-            while (root.getCause() != null && root.getCause() != root) {
-                root = root.getCause();
-            }
-            trouble = Show.safe(root.getClass().getSimpleName() + ": " + root.getMessage());
+            seen.normal().problems().forEach(p -> column.put(p.field(), new Cell(List.of(), "unusable", List.of())));
         }
-        now.put(system, new End(system, state, position, Instant.now(), false, null, false, List.of(), trouble));
+        now.put(
+                system,
+                new End(
+                        system,
+                        state,
+                        position,
+                        Instant.now(),
+                        false,
+                        null,
+                        false,
+                        List.of(),
+                        Show.safe(seen.trouble())));
         cells.put("now-" + system, column);
     }
 

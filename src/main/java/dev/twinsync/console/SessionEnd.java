@@ -18,8 +18,8 @@ final class SessionEnd extends OncePerRequestFilter {
 
     static final String ENDED = SessionEnd.class.getName();
 
-    private static final String BEGAN = "session.began";
-    private static final String ACTED = "session.acted";
+    static final String BEGAN = "session.began";
+    static final String ACTED = "session.acted";
 
     private final Duration idle;
     private final Duration longest;

@@ -1,7 +1,10 @@
 package dev.twinsync.console;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.node.TextNode;
+import dev.twinsync.record.Json;
 import dev.twinsync.record.Masking;
 import dev.twinsync.record.Schemas;
 import java.sql.Timestamp;
@@ -10,7 +13,10 @@ import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.springframework.context.MessageSource;
@@ -25,7 +31,22 @@ class Show {
     private static final DateTimeFormatter UTC =
             DateTimeFormatter.ofPattern("uuuu-MM-dd HH:mm:ss").withZone(ZoneOffset.UTC);
 
-    private static final Pattern PHONE = Pattern.compile("\\+?(?<![\\d.])\\d{11,15}(?![\\d.])");
+    /** Sentences of ours, and the messages that say the same in the reader's language. */
+    private static final Map<Pattern, String> TOLD = new LinkedHashMap<>();
+
+    static {
+        Map.of(
+                        "paused by (.+)", "told.paused.by",
+                        "(\\d+) of (\\d+) failed again", "told.paused.failed",
+                        "the canary failed again: (\\d+) of (\\d+)", "told.paused.canary",
+                        "the letter is (\\w+); only an? (?:open|discarded) one can be \\w+", "told.letter.is",
+                        "a newer letter of this record at this system is open", "told.letter.newer",
+                        "the retry is (\\w+)", "told.retry.is",
+                        "the body can't be used", "told.body",
+                        "nothing is held back", "told.held.nothing",
+                        "(\\S+) can't be used", "told.field")
+                .forEach((sentence, code) -> TOLD.put(Pattern.compile(sentence), code));
+    }
 
     private final MessageSource messages;
     private final Schemas schemas;
@@ -90,7 +111,8 @@ class Show {
     }
 
     /** A value as it is written: text as it is, a list a line an item. */
-    public static List<String> lines(JsonNode value) {
+    public static List<String> lines(JsonNode of) {
+        JsonNode value = visible(of);
         if (value == null || value.isNull() || value.isMissingNode()) {
             return List.of();
         }
@@ -125,7 +147,35 @@ class Show {
 
     /** A note of the history in the reader's language where it is one of ours; what a system said is shown as it is. */
     public String note(String note) {
-        return messages.getMessage("note." + note, null, safe(note), LocaleContextHolder.getLocale());
+        return messages.getMessage("note." + note, null, told(note), LocaleContextHolder.getLocale());
+    }
+
+    /** A message with numbers in it. */
+    String text(String code, long n) {
+        return messages.getMessage(code, new Object[] {String.valueOf(n)}, LocaleContextHolder.getLocale());
+    }
+
+    /** A sentence of ours, as a call would answer it, in the reader's language; any other as it is. */
+    public String told(String sentence) {
+        if (sentence == null) {
+            return null;
+        }
+        for (Map.Entry<Pattern, String> known : TOLD.entrySet()) {
+            Matcher matcher = known.getKey().matcher(sentence);
+            if (matcher.matches()) {
+                Object[] parts = new Object[matcher.groupCount()];
+                for (int i = 0; i < parts.length; i++) {
+                    String part = matcher.group(i + 1);
+                    parts[i] = switch (known.getValue()) {
+                        case "told.letter.is" -> word("letter." + part);
+                        case "told.retry.is" -> word("operation." + part);
+                        default -> part;
+                    };
+                }
+                return messages.getMessage(known.getValue(), parts, LocaleContextHolder.getLocale());
+            }
+        }
+        return safe(sentence);
     }
 
     /** What the entries of a timeline moved. */
@@ -133,12 +183,25 @@ class Show {
         return RecordPage.moves(fields);
     }
 
-    /** Text from outside without whole phone numbers and without control characters. */
+    /** A tree whose texts can be shown: see {@link Masking#visible}. */
+    static JsonNode visible(JsonNode node) {
+        if (node instanceof ObjectNode object) {
+            ObjectNode seen = Json.MAPPER.createObjectNode();
+            object.properties()
+                    .forEach(member -> seen.set(Masking.visible(member.getKey()), visible(member.getValue())));
+            return seen;
+        }
+        if (node instanceof ArrayNode array) {
+            ArrayNode seen = Json.MAPPER.createArrayNode();
+            array.forEach(item -> seen.add(visible(item)));
+            return seen;
+        }
+        return node != null && node.isTextual() ? TextNode.valueOf(Masking.visible(node.asText())) : node;
+    }
+
+    /** Text from outside without phone numbers, credentials and control characters. */
     public static String safe(String text) {
-        return text == null
-                ? null
-                : PHONE.matcher(text.replaceAll("[\\p{Cntrl}&&[^\\n\\t]]", "\uFFFD"))
-                        .replaceAll(found -> Masking.mask(found.group()));
+        return text == null ? null : Masking.inText(Masking.visible(text));
     }
 
     /** The page of a record, or null where the kind is no entity. */

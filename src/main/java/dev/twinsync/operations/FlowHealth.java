@@ -37,12 +37,14 @@ class FlowHealth implements CompositeHealthContributor {
     private final Outages outages;
     private final Capture capture;
     private final CaptureSchemes schemes;
+    private final Flows flows;
 
-    FlowHealth(CamelContext camel, Outages outages, Capture capture, CaptureSchemes schemes) {
+    FlowHealth(CamelContext camel, Outages outages, Capture capture, CaptureSchemes schemes, Flows flows) {
         this.camel = camel;
         this.outages = outages;
         this.capture = capture;
         this.schemes = schemes;
+        this.flows = flows;
     }
 
     @Override
@@ -73,6 +75,14 @@ class FlowHealth implements CompositeHealthContributor {
 
     private Health of(Route route) {
         String id = route.getRouteId();
+        Flows.Stop stop = flows.still().get(id);
+        if (stop != null) {
+            // somebody meant it: to be looked at, and no reason for an alarm at night
+            return Health.status(NeighbourHealth.WARNING)
+                    .withDetail("since", stop.at().toString())
+                    .withDetail("cause", stop.state() + " by " + stop.who() + ": " + Masking.inText(stop.reason()))
+                    .build();
+        }
         for (Map.Entry<String, Outages.Outage> outage : outages.outages().entrySet()) {
             if (id.startsWith(outage.getKey())) {
                 return Health.status(WAITING)

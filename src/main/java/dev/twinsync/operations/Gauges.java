@@ -1,6 +1,7 @@
 package dev.twinsync.operations;
 
 import dev.twinsync.capture.Capture;
+import dev.twinsync.capture.CaptureSchemes;
 import dev.twinsync.capture.Clocks;
 import dev.twinsync.flow.Outages;
 import dev.twinsync.record.Schema;
@@ -36,7 +37,10 @@ class Gauges {
     private final Outages outages;
     private final Clocks clocks;
     private final Capture capture;
+    private final CaptureSchemes schemes;
+    private final Flows flows;
     private final CamelContext camel;
+    private final Instant began = Instant.now();
 
     Gauges(
             MeterRegistry registry,
@@ -45,6 +49,8 @@ class Gauges {
             Outages outages,
             Clocks clocks,
             Capture capture,
+            CaptureSchemes schemes,
+            Flows flows,
             CamelContext camel) {
         this.registry = registry;
         this.schemas = schemas;
@@ -52,6 +58,8 @@ class Gauges {
         this.outages = outages;
         this.clocks = clocks;
         this.capture = capture;
+        this.schemes = schemes;
+        this.flows = flows;
         this.camel = camel;
     }
 
@@ -68,8 +76,8 @@ class Gauges {
                         "age of the oldest change that is not delivered and could be",
                         tags,
                         b -> seconds(b.lag()));
-                backlog("sync_due", "records of which something is due at the system", tags, State.Backlog::due);
-                backlog("sync_waiting", "of those, records that wait for a field", tags, State.Backlog::waiting);
+                backlog("sync_due", "records of which something is due at the system", tags, Seen.Backlog::due);
+                backlog("sync_waiting", "of those, records that wait for a field", tags, Seen.Backlog::waiting);
                 letters(tags, l -> l.entity().equals(entity) && l.system().equals(system));
                 group("deliver-" + system + '-' + entity);
             }
@@ -89,6 +97,19 @@ class Gauges {
         });
         breaker("sync", "merge-");
         polls();
+        neighbour("app-database", watches.appDatabase);
+        neighbour("sync-database", watches.state);
+        neighbour("kafka", watches.kafka);
+        gauge("sync_flows_put_still", "flows that somebody stopped or paused", Tags.empty(), () -> flows.still()
+                .size());
+    }
+
+    private void neighbour(String name, Watch<?> watch) {
+        gauge(
+                "sync_neighbour_up",
+                "1 while the neighbour answers",
+                Tags.of("neighbour", name),
+                () -> watch.answer().trouble() == null ? 1 : 0);
     }
 
     private void breaker(String endpoint, String flows) {
@@ -102,21 +123,37 @@ class Gauges {
     private void polls() {
         camel.getRoutes().stream()
                 .map(route -> route.getRouteId())
-                .filter(flow -> flow.matches("(poll|sweep)-.*"))
+                .filter(flow -> flow.matches("(poll|sweep|log|feed)-.*"))
                 .forEach(flow -> {
+                    Tags tags = Tags.of("flow", flow);
+                    gauge(
+                            "sync_capture_trouble",
+                            "1 while the flow does not get through to its system",
+                            tags,
+                            () -> capture.troubles().containsKey(flow) ? 1 : 0);
+                    if (flow.startsWith("sweep-")) {
+                        gauge(
+                                "sync_deletions_held",
+                                "1 while the sweep holds back a mass deletion",
+                                tags,
+                                () -> state(seen -> seen.brakes().containsKey(flow) ? 1.0 : 0.0));
+                    }
+                    if (!flow.matches("(poll|sweep)-.*")) {
+                        return;
+                    }
                     gauge(
                             "sync_poll_age_seconds",
-                            "since the flow's last turn got through",
-                            Tags.of("flow", flow),
-                            () -> {
-                                Instant turn = capture.turns().get(flow);
-                                return turn == null ? Double.NaN : seconds(Duration.between(turn, Instant.now()));
-                            });
+                            "since the flow's last turn got through, or since the start where none has",
+                            tags,
+                            () -> schemes.meant(flow)
+                                    ? seconds(
+                                            Duration.between(capture.turns().getOrDefault(flow, began), Instant.now()))
+                                    : Double.NaN);
                     if (flow.startsWith("poll-")) {
                         gauge(
                                 "sync_cursor_age_seconds",
                                 "how far a cursor that is a time is behind the clock",
-                                Tags.of("flow", flow),
+                                tags,
                                 () -> state(seen -> seen.cursors().containsKey(flow)
                                         ? seconds(seen.cursors().get(flow))
                                         : Double.NaN));
@@ -124,12 +161,12 @@ class Gauges {
                 });
     }
 
-    private boolean other(State.Letters letters) {
+    private boolean other(Seen.Letters letters) {
         return !schemas.has(letters.entity())
                 || !schemas.of(letters.entity()).systems().contains(letters.system());
     }
 
-    private void backlog(String name, String description, Tags tags, ToDoubleFunction<State.Backlog> value) {
+    private void backlog(String name, String description, Tags tags, ToDoubleFunction<Seen.Backlog> value) {
         gauge(
                 name,
                 description,
@@ -141,14 +178,13 @@ class Gauges {
                         .orElse(Double.NaN)));
     }
 
-    private void letters(Tags tags, java.util.function.Predicate<State.Letters> which) {
+    private void letters(Tags tags, java.util.function.Predicate<Seen.Letters> which) {
         gauge(
                 "sync_dead_letters_open",
                 "dead letters that nobody has settled",
                 tags,
-                () -> state(seen -> (double) open(seen, which).stream()
-                        .mapToLong(State.Letters::open)
-                        .sum()));
+                () -> state(seen -> (double)
+                        open(seen, which).stream().mapToLong(Seen.Letters::open).sum()));
         gauge(
                 "sync_dead_letters_oldest_age_seconds",
                 "since the oldest of them first failed",
@@ -159,7 +195,7 @@ class Gauges {
                         .orElse(0)));
     }
 
-    private static List<State.Letters> open(State.Seen seen, java.util.function.Predicate<State.Letters> which) {
+    private static List<Seen.Letters> open(Seen seen, java.util.function.Predicate<Seen.Letters> which) {
         return seen.letters().stream().filter(which).toList();
     }
 
@@ -184,8 +220,8 @@ class Gauges {
                 : value.apply(seen.groups().get(group));
     }
 
-    private double state(Function<State.Seen, Double> value) {
-        State.Seen seen = watches.state.answer().value();
+    private double state(Function<Seen, Double> value) {
+        Seen seen = watches.state.answer().value();
         return seen == null ? Double.NaN : value.apply(seen);
     }
 

@@ -87,7 +87,7 @@ class NeighbourHealth {
     @Bean
     HealthIndicator keySweepHealthIndicator(Watches watches) {
         return () -> {
-            State.Seen seen = watches.state.answer().value();
+            Seen seen = watches.state.answer().value();
             if (seen == null) {
                 return Health.unknown().build();
             }
@@ -120,13 +120,13 @@ class NeighbourHealth {
     HealthIndicator deadLettersHealthIndicator(
             Watches watches, @Value("${twinsync.health.most-open-letters:-1}") long most) {
         return () -> {
-            State.Seen seen = watches.state.answer().value();
+            Seen seen = watches.state.answer().value();
             if (seen == null) {
                 return Health.unknown().build();
             }
-            long open = seen.letters().stream().mapToLong(State.Letters::open).sum();
+            long open = seen.letters().stream().mapToLong(Seen.Letters::open).sum();
             Duration oldest = seen.letters().stream()
-                    .map(State.Letters::oldest)
+                    .map(Seen.Letters::oldest)
                     .max(Duration::compareTo)
                     .orElse(Duration.ZERO);
             Health.Builder health = most >= 0 && open > most ? Health.down() : Health.up();
@@ -141,12 +141,12 @@ class NeighbourHealth {
     @Bean
     HealthIndicator lagHealthIndicator(Watches watches, @Value("${twinsync.health.longest-lag:0s}") Duration longest) {
         return () -> {
-            State.Seen seen = watches.state.answer().value();
+            Seen seen = watches.state.answer().value();
             if (seen == null) {
                 return Health.unknown().build();
             }
             Health.Builder health = Health.up();
-            for (State.Backlog backlog : seen.backlog()) {
+            for (Seen.Backlog backlog : seen.backlog()) {
                 Map<String, Object> told = new LinkedHashMap<>();
                 told.put("lag_seconds", backlog.lag().toMillis() / 1000.0);
                 told.put("due", backlog.due());

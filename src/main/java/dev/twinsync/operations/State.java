@@ -26,14 +26,15 @@ class State {
     /** What was refused and is unchanged since, or waits for a field, is due but is no lag: it has its own numbers. */
     private static final String BACKLOG = """
             select s.entity, s.system,
-              extract(epoch from clock_timestamp() - oldest.since) as lag,
+              extract(epoch from clock_timestamp() - oldest.since) as lag, oldest.id as oldest,
               counted.due, counted.waiting
             from unnest(?::text[], ?::text[]) as s (entity, system)
             left join lateral (
-              select d.since from due d
-              left join base b on b.entity = d.entity and b.id = d.id and b.system = d.system
-              where d.entity = s.entity and d.system = s.system and b.waiting_for is null
-                and not exists (select from golden g where g.entity = d.entity and g.id = d.id and g.version = b.refused)
+              select d.since, d.id from due d
+              where d.entity = s.entity and d.system = s.system and not exists (
+                select from base b where b.entity = d.entity and b.id = d.id and b.system = d.system
+                  and (b.waiting_for is not null or b.refused =
+                    (select g.version from golden g where g.entity = d.entity and g.id = d.id)))
               order by d.since limit 1) oldest on true
             cross join lateral (
               select (select count(*) from (
@@ -43,27 +44,15 @@ class State {
                        limit ?) b) as waiting) counted""";
 
     private static final String LETTERS = """
-            select entity, system, count(*) as open, extract(epoch from clock_timestamp() - min(first_failed_at)) as oldest
+            select entity, system, count(*) as open, extract(epoch from clock_timestamp() - min(first_failed_at)) as oldest,
+              count(*) filter (where first_failed_at > now() - interval '1 hour') as hour,
+              count(*) filter (where first_failed_at > now() - interval '1 day') as day,
+              count(*) filter (where first_failed_at > now() - interval '7 days') as week
             from dead_letter where state in ('open', 'retrying') group by entity, system""";
 
     private static final String CURSORS = """
             select name, extract(epoch from clock_timestamp() - (value ->> 'at')::timestamptz) as age
             from cursor where name like 'poll-%' and value ->> 'at' is not null""";
-
-    /**
-     * @param lag age of the oldest change that is not delivered and could be; zero where there is none
-     * @param due records of which something is due, those that wait or were refused included
-     */
-    record Backlog(String entity, String system, Duration lag, long due, long waiting) {}
-
-    record Letters(String entity, String system, long open, Duration oldest) {}
-
-    /**
-     * @param cursors how far behind the clock each poll's cursor is, by the poll's name
-     * @param brakes what each sweep holds back, by the sweep's name
-     */
-    record Seen(
-            List<Backlog> backlog, List<Letters> letters, Map<String, Duration> cursors, Map<String, String> brakes) {}
 
     private final JdbcTemplate jdbc;
     private final Schemas schemas;
@@ -81,7 +70,7 @@ class State {
         return new Seen(backlog(), letters(), cursors(), brakes());
     }
 
-    private List<Backlog> backlog() {
+    private List<Seen.Backlog> backlog() {
         List<String> entities = new ArrayList<>();
         List<String> systems = new ArrayList<>();
         for (Schema schema : schemas.all()) {
@@ -99,22 +88,26 @@ class State {
                     statement.setInt(4, MOST_COUNTED);
                     return statement;
                 },
-                (row, n) -> new Backlog(
+                (row, n) -> new Seen.Backlog(
                         row.getString("entity"),
                         row.getString("system"),
                         seconds(row.getDouble("lag")),
+                        row.getString("oldest"),
                         row.getLong("due"),
                         row.getLong("waiting")));
     }
 
-    private List<Letters> letters() {
+    private List<Seen.Letters> letters() {
         return jdbc.query(
                 LETTERS,
-                (row, n) -> new Letters(
+                (row, n) -> new Seen.Letters(
                         row.getString("entity"),
                         row.getString("system"),
                         row.getLong("open"),
-                        seconds(row.getDouble("oldest"))));
+                        seconds(row.getDouble("oldest")),
+                        row.getLong("hour"),
+                        row.getLong("day"),
+                        row.getLong("week")));
     }
 
     private Map<String, Duration> cursors() {

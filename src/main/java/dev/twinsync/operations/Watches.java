@@ -4,6 +4,7 @@ import jakarta.annotation.PreDestroy;
 import java.sql.Connection;
 import java.sql.Statement;
 import java.time.Duration;
+import java.util.Optional;
 import javax.sql.DataSource;
 import org.springframework.beans.factory.annotation.Autowired;
 import org.springframework.beans.factory.annotation.Qualifier;
@@ -12,10 +13,10 @@ import org.springframework.stereotype.Component;
 
 /** The neighbours that are watched, each on its own thread, so that one that hangs hides no other. */
 @Component
-class Watches {
+public class Watches {
 
     final Watch<Boolean> appDatabase;
-    final Watch<State.Seen> state;
+    final Watch<Seen> state;
     final Watch<TopicLag.Seen> kafka;
 
     @Autowired
@@ -30,10 +31,15 @@ class Watches {
         kafka = new Watch<>("Kafka", interval, stale, topics::look);
     }
 
-    Watches(Watch<Boolean> appDatabase, Watch<State.Seen> state, Watch<TopicLag.Seen> kafka) {
+    Watches(Watch<Boolean> appDatabase, Watch<Seen> state, Watch<TopicLag.Seen> kafka) {
         this.appDatabase = appDatabase;
         this.state = state;
         this.kafka = kafka;
+    }
+
+    /** What Twinsync's own tables say of its work, a few seconds old at most; empty while they can't be asked. */
+    public Optional<Seen> seen() {
+        return Optional.ofNullable(state.answer().value());
     }
 
     private static boolean answers(DataSource database) throws Exception {

@@ -44,6 +44,17 @@
     localTimes(document);
   });
 
+  // one box for all of a list
+  document.querySelectorAll('[data-check-all]').forEach(function (all) {
+    var form = all.closest('form');
+    all.hidden = false;
+    all.addEventListener('change', function () {
+      form.querySelectorAll('tbody input[type=checkbox]').forEach(function (box) {
+        box.checked = all.checked;
+      });
+    });
+  });
+
   // light, dark, as the device; the server reads the cookie
   document.addEventListener('click', function (event) {
     if (!event.target.closest('[data-theme-switch]')) {
@@ -80,14 +91,24 @@
   });
 
   // a page that refreshes itself leaves alone what somebody is at, and rests while nobody looks
+  function busy(part) {
+    return part.querySelector('details[open] form') || part.contains(document.activeElement)
+      && document.activeElement.matches(':focus-visible');
+  }
   document.addEventListener('htmx:beforeRequest', function (event) {
     var part = event.target;
     if (!/every/.test(part.getAttribute('hx-trigger') || '')) {
       return;
     }
-    if (document.hidden || part.querySelector('details[open] form') || part.contains(document.activeElement)
-        && document.activeElement.matches(':focus-visible')) {
+    if (document.hidden || busy(part)) {
       event.preventDefault();
+    }
+  });
+  document.addEventListener('htmx:beforeSwap', function (event) {
+    // asked for before somebody began
+    var asked = event.detail.requestConfig.elt;
+    if (asked === event.detail.target && /every/.test(asked.getAttribute('hx-trigger') || '') && busy(asked)) {
+      event.detail.shouldSwap = false;
     }
   });
 

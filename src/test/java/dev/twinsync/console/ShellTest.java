@@ -10,9 +10,15 @@ import com.microsoft.playwright.Response;
 import com.microsoft.playwright.options.Cookie;
 import com.microsoft.playwright.options.FormData;
 import com.microsoft.playwright.options.RequestOptions;
+import jakarta.servlet.http.HttpSession;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.regex.Pattern;
+import org.apache.catalina.Context;
 import org.junit.jupiter.api.Test;
+import org.springframework.boot.web.embedded.tomcat.TomcatWebServer;
+import org.springframework.boot.web.servlet.context.ServletWebServerApplicationContext;
 import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerMapping;
 
 /** The frame of the console: who comes in, in which language, and what a page may never do. */
@@ -167,6 +173,63 @@ class ShellTest extends Browsing {
                         }));
         assertThat(breaches).isEmpty();
         assertThat(seen[0]).isGreaterThan(10);
+    }
+
+    /** The session of a page's person, on the server. */
+    private HttpSession session(Page page) {
+        String id = page.context().cookies().stream()
+                .filter(cookie -> cookie.name.equals("twinsync"))
+                .findFirst()
+                .orElseThrow()
+                .value;
+        var server = (TomcatWebServer) ((ServletWebServerApplicationContext) neighbours.service()).getWebServer();
+        try {
+            return ((Context) server.getTomcat().getHost().findChildren()[0])
+                    .getManager()
+                    .findSession(id)
+                    .getSession();
+        } catch (java.io.IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
+    }
+
+    @Test
+    void aSessionEndsWhereNobodyDoesAnythingAndThePageThatRefreshesItselfIsNobody() {
+        Page page = fresh();
+        signIn(page, "viewer", "viewer");
+        assertThat(page.locator("h1")).hasText("Overview");
+        Instant acted = Instant.now().minus(Duration.ofMinutes(59));
+        session(page).setAttribute(SessionEnd.ACTED, acted);
+        assertThat(page.request()
+                        .get(home + "/console/overview", RequestOptions.create().setHeader("HX-Request", "true"))
+                        .status())
+                .isEqualTo(200);
+        assertThat(session(page).getAttribute(SessionEnd.ACTED)).isEqualTo(acted);
+        page.navigate(home + "/console/letters");
+        assertThat((Instant) session(page).getAttribute(SessionEnd.ACTED)).isAfter(acted);
+
+        session(page).setAttribute(SessionEnd.ACTED, Instant.now().minus(Duration.ofMinutes(61)));
+        APIResponse part = page.request()
+                .get(
+                        home + "/console/overview",
+                        RequestOptions.create().setHeader("HX-Request", "true").setMaxRedirects(0));
+        assertThat(part.status()).isEqualTo(401);
+        assertThat(part.headers().get("hx-redirect")).isEqualTo("/login?ended");
+        page.navigate(home + "/console/flows");
+        assertThat(page).hasURL(Pattern.compile(".*/login.*"));
+    }
+
+    @Test
+    void aSessionEndsAfterTwelveHoursWhateverIsDone() {
+        Page page = fresh();
+        signIn(page, "viewer", "viewer");
+        assertThat(page.locator("h1")).hasText("Overview");
+        session(page).setAttribute(SessionEnd.BEGAN, Instant.now().minus(Duration.ofHours(12)));
+        page.navigate(home + "/console/flows");
+        assertThat(page).hasURL(Pattern.compile(".*/login\\?ended"));
+        assertThat(page.locator(".flash")).containsText("ended");
+        signIn(page, "viewer", "viewer");
+        assertThat(page.locator("h1")).hasText("Flows");
     }
 
     @Test

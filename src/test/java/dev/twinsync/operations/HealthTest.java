@@ -217,12 +217,12 @@ class HealthTest {
 
     @Test
     void moreLettersOrLagThanABoundIsDown() {
-        State.Seen seen = new State.Seen(
-                java.util.List.of(new State.Backlog("order", "mini", Duration.ofMinutes(5), 10, 1)),
-                java.util.List.of(new State.Letters("order", "mini", 3, Duration.ofHours(1))),
+        Seen seen = new Seen(
+                java.util.List.of(new Seen.Backlog("order", "mini", Duration.ofMinutes(5), "1", 10, 1)),
+                java.util.List.of(new Seen.Letters("order", "mini", 3, Duration.ofHours(1), 0, 3, 3)),
                 Map.of(),
                 Map.of());
-        try (Watch<State.Seen> state = new Watch<>("state", Duration.ofHours(1), Duration.ofHours(3), () -> seen)) {
+        try (Watch<Seen> state = new Watch<>("state", Duration.ofHours(1), Duration.ofHours(3), () -> seen)) {
             soon(() -> assertThat(state.answer().value()).isNotNull());
             Watches watches = new Watches(null, state, null);
             NeighbourHealth health = new NeighbourHealth();

@@ -1,9 +1,10 @@
-package dev.twinsync.console;
+package dev.twinsync.operations;
 
-import dev.twinsync.api.Problem;
 import dev.twinsync.audit.Audit;
 import dev.twinsync.capture.Capture;
+import dev.twinsync.capture.CaptureSchemes;
 import dev.twinsync.flow.Outages;
+import dev.twinsync.record.Masking;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.search.Search;
 import java.nio.file.Path;
@@ -23,28 +24,31 @@ import org.apache.camel.spring.boot.CamelContextConfiguration;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.beans.factory.annotation.Value;
-import org.springframework.http.HttpStatus;
+import org.springframework.context.annotation.Lazy;
+import org.springframework.dao.DataAccessException;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.scheduling.annotation.Scheduled;
 import org.springframework.stereotype.Component;
+import org.springframework.transaction.TransactionException;
 
 /**
  * The flows as they run here, and what people have put still. A flow that somebody stopped or paused is so on every
  * instance, and stays so when the service starts again, until somebody starts it.
  */
 @Component
-class Flows implements CamelContextConfiguration {
+public class Flows implements CamelContextConfiguration {
 
     private static final Logger LOG = LoggerFactory.getLogger(Flows.class);
 
     /** @param state stopped or paused */
-    record Stop(String flow, String state, String who, String reason, Instant at) {}
+    public record Stop(String flow, String state, String who, String reason, Instant at) {}
 
     /**
      * @param folder its folder under routes/
      * @param place file and line
      * @param entry whether it is started by itself, not called by another flow; only such a flow can be stopped
-     * @param state running, waiting (for a system that is away), paused, stopped
+     * @param state running, waiting (for a system that is away), paused, stopped, or off: it is not meant to run, as the
+     *     flows of a capture scheme that is not in use
      * @param why of a flow that does not run or does not get through, or null
      * @param runs turns, batches or calls since this instance started
      * @param last when a poll last got through, or null
@@ -66,20 +70,30 @@ class Flows implements CamelContextConfiguration {
 
     public record Letter(long id, Instant at, String message, long open) {}
 
+    /** What a person asked of a flow can't be. */
+    public static class Refused extends RuntimeException {
+        Refused(String message) {
+            super(message);
+        }
+    }
+
     private final CamelContext camel;
     private final JdbcTemplate jdbc;
     private final Outages outages;
     private final Capture capture;
+    private final CaptureSchemes schemes;
     private final MeterRegistry meters;
     private final Audit audit;
     private final Path routes;
     private final Set<String> held = ConcurrentHashMap.newKeySet();
+    private volatile Map<String, Stop> still = Map.of();
 
     Flows(
             CamelContext camel,
             JdbcTemplate jdbc,
             Outages outages,
-            @org.springframework.context.annotation.Lazy Capture capture,
+            @Lazy Capture capture,
+            @Lazy CaptureSchemes schemes,
             MeterRegistry meters,
             Audit audit,
             @Value("${twinsync.routes-dir}") Path routes) {
@@ -87,6 +101,7 @@ class Flows implements CamelContextConfiguration {
         this.jdbc = jdbc;
         this.outages = outages;
         this.capture = capture;
+        this.schemes = schemes;
         this.meters = meters;
         this.audit = audit;
         this.routes = routes.toAbsolutePath().normalize();
@@ -95,15 +110,13 @@ class Flows implements CamelContextConfiguration {
     /** What was put still before the service ended does not even begin. */
     @Override
     public void beforeApplicationStart(CamelContext context) {
-        List<String> still = stops().values().stream()
-                .map(Stop::flow)
-                .peek(held::add)
-                .peek(outages::hold)
-                .toList();
-        if (!still.isEmpty()) {
-            LOG.warn("{} stay as somebody has put them", still);
+        still = Map.copyOf(stops());
+        held.addAll(still.keySet());
+        held.forEach(outages::hold);
+        if (!held.isEmpty()) {
+            LOG.warn("{} stay as somebody has put them", held);
             String others = context.getAutoStartupExcludePattern();
-            context.setAutoStartupExcludePattern((others == null ? "" : others + ',') + String.join(",", still));
+            context.setAutoStartupExcludePattern((others == null ? "" : others + ',') + String.join(",", held));
         }
     }
 
@@ -112,7 +125,17 @@ class Flows implements CamelContextConfiguration {
         // everything is done before
     }
 
-    List<Flow> all() {
+    /** Every flow of this instance, by folder and name. */
+    public List<Flow> all() {
+        return of(null);
+    }
+
+    /** @throws NoSuchElementException where there is no such flow */
+    public Flow one(String flow) {
+        return of(flow).stream().findFirst().orElseThrow(() -> new NoSuchElementException("no flow " + flow));
+    }
+
+    private List<Flow> of(String only) {
         Map<String, Stop> stops = stops();
         Map<String, Letter> letters = letters();
         Map<String, String> troubles = capture.troubles();
@@ -120,13 +143,17 @@ class Flows implements CamelContextConfiguration {
         List<Flow> flows = new ArrayList<>();
         for (Route route : camel.getRoutes()) {
             String id = route.getRouteId();
+            if (only != null && !only.equals(id)) {
+                continue;
+            }
             Stop stop = stops.get(id);
             String why = troubles.get(id);
             ServiceStatus status = camel.getRouteController().getRouteStatus(id);
-            String state = status == null || !status.isStarted() ? "stopped" : "running";
+            boolean runs = status != null && status.isStarted();
+            String state = runs ? "running" : meant(route) ? "stopped" : "off";
             if (stop != null) {
                 state = stop.state();
-            } else {
+            } else if (!state.equals("off")) {
                 for (Map.Entry<String, Outages.Outage> outage :
                         outages.outages().entrySet()) {
                     if (id.startsWith(outage.getKey())) {
@@ -145,7 +172,7 @@ class Flows implements CamelContextConfiguration {
                     route.getDescription(),
                     entry(route),
                     state,
-                    Show.safe(why),
+                    Masking.inText(why),
                     stop,
                     count("camel.exchanges.total", id),
                     count("camel.exchanges.failed", id) + count("camel.exchanges.failures.handled", id),
@@ -156,7 +183,11 @@ class Flows implements CamelContextConfiguration {
         return flows;
     }
 
-    Map<String, Stop> stops() {
+    private boolean meant(Route route) {
+        return !Boolean.FALSE.equals(route.isAutoStartup()) && schemes.meant(route.getRouteId());
+    }
+
+    private Map<String, Stop> stops() {
         Map<String, Stop> stops = new HashMap<>();
         jdbc.query("select flow, state, who, reason, at from flow_stop", row -> {
             stops.put(
@@ -171,8 +202,19 @@ class Flows implements CamelContextConfiguration {
         return stops;
     }
 
-    /** @param state stopped or paused */
-    void put(String flow, String state, String who, String reason) {
+    /** What people have put still, as it was seen last; asks no neighbour. */
+    Map<String, Stop> still() {
+        return still;
+    }
+
+    /**
+     * Puts a flow still: this instance's at once, every other's within seconds, and all of them after a restart too.
+     *
+     * @param state stopped (its consumer leaves) or paused (its consumer stays and waits)
+     * @throws NoSuchElementException where there is no such flow
+     * @throws Refused where other flows call it
+     */
+    public void put(String flow, String state, String who, String reason) {
         entryOf(flow);
         audit.act(new Audit.Act(who, state.equals("paused") ? "flow.pause" : "flow.stop", "flow", flow, reason), () -> {
             jdbc.update("""
@@ -183,8 +225,16 @@ class Flows implements CamelContextConfiguration {
         });
     }
 
-    void start(String flow, String who, String reason) {
-        entryOf(flow);
+    /**
+     * Lets a flow run again, on every instance.
+     *
+     * @throws NoSuchElementException where there is no such flow
+     * @throws Refused where other flows call it, or it belongs to a capture scheme that is not in use
+     */
+    public void start(String flow, String who, String reason) {
+        if (!meant(entryOf(flow))) {
+            throw new Refused(flow + " is not meant to run: it belongs to a capture scheme that is not in use");
+        }
         audit.act(new Audit.Act(who, "flow.start", "flow", flow, reason), () -> {
             jdbc.update("delete from flow_stop where flow = ?", flow);
             held.add(flow);
@@ -192,10 +242,20 @@ class Flows implements CamelContextConfiguration {
         });
     }
 
-    /** Makes the flows of this instance what people have asked for, on whichever instance they did. */
     @Scheduled(initialDelay = 5000, fixedDelay = 3000)
-    synchronized void follow() {
+    void look() {
+        try {
+            follow();
+        } catch (DataAccessException | TransactionException e) {
+            // the state's database is away, as health says; the flows stay as they are
+            LOG.debug("what people have put still can't be read: {}", e.toString());
+        }
+    }
+
+    /** Makes the flows of this instance what people have asked for, on whichever instance they did. */
+    private synchronized void follow() {
         Map<String, Stop> stops = stops();
+        still = Map.copyOf(stops);
         stops.values().forEach(stop -> {
             held.add(stop.flow());
             outages.hold(stop.flow());
@@ -249,7 +309,7 @@ class Flows implements CamelContextConfiguration {
             throw new NoSuchElementException("no flow " + flow);
         }
         if (!entry(route)) {
-            throw new Problem(HttpStatus.CONFLICT, flow + " is called by other flows: stop those");
+            throw new Refused(flow + " is called by other flows: stop those");
         }
         return route;
     }
@@ -292,15 +352,16 @@ class Flows implements CamelContextConfiguration {
     private Map<String, Letter> letters() {
         Map<String, Letter> letters = new HashMap<>();
         jdbc.query("""
-                select route, max(id) as id, count(*) as open, (array_agg(last_failed_at order by id desc))[1] as at,
-                  (array_agg(error ->> 'message' order by id desc))[1] as message
-                from dead_letter where state in ('open', 'retrying') group by route""", row -> {
+                select o.route, o.id, o.open, d.last_failed_at, d.error ->> 'message' as message
+                from (select route, max(id) as id, count(*) as open from dead_letter
+                  where state in ('open', 'retrying') group by route) o
+                join dead_letter d on d.id = o.id""", row -> {
             letters.put(
                     row.getString("route"),
                     new Letter(
                             row.getLong("id"),
-                            row.getTimestamp("at").toInstant(),
-                            Show.safe(row.getString("message")),
+                            row.getTimestamp("last_failed_at").toInstant(),
+                            Masking.inText(row.getString("message")),
                             row.getLong("open")));
         });
         return letters;
