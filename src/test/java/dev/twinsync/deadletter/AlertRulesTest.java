@@ -1,5 +1,6 @@
 package dev.twinsync.deadletter;
 
+import static dev.twinsync.deadletter.Desk.soon;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -38,6 +39,7 @@ class AlertRulesTest {
         private static final Pattern COMPARISON = Pattern.compile("(.+?)\\s*(>|<|>=|<=|==)\\s*([-0-9.e]+)");
         private static final Pattern AGGREGATION =
                 Pattern.compile("(max|min|sum|count)(?:\\s+by\\s*\\(([^)]*)\\))?\\s*\\((.+)\\)");
+        private static final Pattern ABSOLUTE = Pattern.compile("abs\\((.+)\\)");
         private static final Pattern SELECTOR = Pattern.compile("([a-z_:][a-z0-9_:]*)(?:\\{(.*)\\})?");
         private static final Pattern MATCHER = Pattern.compile("([a-z_]+)(=|!=)\"([^\"]*)\"");
 
@@ -71,8 +73,20 @@ class AlertRulesTest {
                     groups.computeIfAbsent(key, k -> new ArrayList<>()).add(sample.value());
                 });
                 List<Sample> result = new ArrayList<>();
+                // what is no number is passed over, unless nothing else is there
+                groups.values().forEach(values -> {
+                    if (values.stream().anyMatch(value -> !value.isNaN())) {
+                        values.removeIf(value -> value.isNaN());
+                    }
+                });
                 groups.forEach((key, values) -> result.add(new Sample("", key, of(aggregation.group(1), values))));
                 return result;
+            }
+            Matcher absolute = ABSOLUTE.matcher(expression.strip());
+            if (absolute.matches()) {
+                return value(absolute.group(1), scrape).stream()
+                        .map(sample -> new Sample("", sample.labels(), Math.abs(sample.value())))
+                        .toList();
             }
             Matcher selector = SELECTOR.matcher(expression.strip());
             assertThat(selector.matches()).as(expression).isTrue();
@@ -238,6 +252,91 @@ class AlertRulesTest {
         assertThat(rule("RetryPaused").fires(scrape(), Duration.ofMinutes(15))).isTrue();
         desk.call("DELETE", "/dead-letters/retries/" + operation, null);
         app.update("update sync.dead_letter set first_failed_at = now() where record_id = 'alert-2'");
+    }
+
+    /** The same scrape with one metric of one label moved. */
+    private static List<Sample> moved(List<Sample> scrape, String name, String label, double value) {
+        assertThat(scrape)
+                .anyMatch(sample -> sample.name().equals(name)
+                        && sample.labels().containsValue(label)
+                        && !Double.isNaN(sample.value()));
+        return scrape.stream()
+                .map(sample -> sample.name().equals(name) && sample.labels().containsValue(label)
+                        ? new Sample(name, sample.labels(), value)
+                        : sample)
+                .toList();
+    }
+
+    @Test
+    void lagAndAFlowThatIsPutStillFire() throws Exception {
+        Rule late = rule("LagHigh");
+        Rule still = rule("FlowsPutStill");
+        soon(() -> assertThat(still.holds(scrape())).isEmpty());
+        assertThat(desk.post("/flows/deliver-mini-users/pause", "{\"reason\":\"to see it told\"}")
+                        .status())
+                .isEqualTo(200);
+        try {
+            app.update("insert into users (user_id, nickname) values ('alert-lag', 'a')");
+            soon(() -> assertThat(
+                            app.update(
+                                    "update sync.due set since = clock_timestamp() - interval '10 minutes' where id = 'alert-lag'"))
+                    .isEqualTo(1));
+            soon(() -> assertThat(late.holds(scrape())).contains(Map.of("entity", "user", "system", "mini")));
+            assertThat(late.fires(scrape(), Duration.ofMinutes(4))).isFalse();
+            assertThat(late.fires(scrape(), Duration.ofMinutes(5))).isTrue();
+            assertThat(still.fires(scrape(), Duration.ofHours(1))).isTrue();
+        } finally {
+            desk.post("/flows/deliver-mini-users/start", "{\"reason\":\"it was told\"}");
+        }
+        soon(() -> {
+            assertThat(late.holds(scrape())).isEmpty();
+            assertThat(still.holds(scrape())).isEmpty();
+        });
+    }
+
+    @Test
+    void anOutageItsBreakerAndCaptureThatDoesNotGetThroughFire() throws Exception {
+        Rule away = rule("SystemAway");
+        Rule fails = rule("CaptureFails");
+        soon(() -> {
+            assertThat(away.holds(scrape())).isEmpty();
+            assertThat(fails.holds(scrape())).isEmpty();
+        });
+        neighbours.mini.always(503);
+        try {
+            app.update("insert into users (user_id, nickname) values ('alert-away', 'a')");
+            soon(() -> {
+                List<Sample> scrape = scrape();
+                assertThat(away.holds(scrape)).containsExactly(Map.of("endpoint", "mini"));
+                assertThat(fails.holds(scrape)).contains(Map.of("flow", "poll-mini-users"));
+            });
+        } finally {
+            neighbours.mini.always(null);
+        }
+        soon(() -> {
+            assertThat(away.holds(scrape())).isEmpty();
+            assertThat(fails.holds(scrape())).isEmpty();
+        });
+    }
+
+    @Test
+    void captureThatStandsStillANeighbourThatIsAwayAndWhatIsHeldBackFire() throws Exception {
+        List<Sample> scrape = scrape();
+        Rule stands = rule("CaptureStandsStill");
+        assertThat(stands.holds(scrape)).isEmpty();
+        assertThat(stands.holds(moved(scrape, "sync_poll_age_seconds", "poll-app-orders", 200)))
+                .containsExactly(Map.of("flow", "poll-app-orders"));
+        Rule away = rule("NeighbourAway");
+        assertThat(away.holds(scrape)).isEmpty();
+        assertThat(away.holds(moved(scrape, "sync_neighbour_up", "kafka", 0)))
+                .containsExactly(Map.of("neighbour", "kafka"));
+        Rule held = rule("DeletionsHeldBack");
+        assertThat(held.holds(scrape)).isEmpty();
+        assertThat(held.holds(moved(scrape, "sync_deletions_held", "sweep-app-users", 1)))
+                .containsExactly(Map.of("flow", "sweep-app-users"));
+        Rule clock = rule("ClockOff");
+        assertThat(clock.holds(moved(scrape, "sync_clock_offset_seconds", "mini", -6)))
+                .containsExactly(Map.of("system", "mini"));
     }
 
     @Test
