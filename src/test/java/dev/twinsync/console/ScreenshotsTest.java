@@ -7,14 +7,17 @@ import com.microsoft.playwright.Browser;
 import com.microsoft.playwright.Locator;
 import com.microsoft.playwright.Page;
 import com.microsoft.playwright.Response;
+import com.microsoft.playwright.assertions.LocatorAssertions;
 import com.microsoft.playwright.assertions.LocatorAssertions.ContainsTextOptions;
 import com.microsoft.playwright.assertions.LocatorAssertions.HasCountOptions;
 import com.microsoft.playwright.options.ColorScheme;
 import com.microsoft.playwright.options.ScreenshotCaret;
 import dev.twinsync.verification.Verifications;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
@@ -24,9 +27,60 @@ class ScreenshotsTest extends Browsing {
 
     private static final Path FOLDER = Path.of("target/screenshots");
 
+    /** Letters of several causes, a retry that has ended and one that paused itself. */
+    private void letters() {
+        int[] codes = {400, 413, 422, 451};
+        for (int n = 0; n < 12; n++) {
+            mini.refuse("order", "81000" + n, codes[n % codes.length]);
+        }
+        app.update("""
+                insert into orders (order_id, user_id, status, payment_amount)
+                select '81000' || n, '123456', 'paid', 10 + n from generate_series(0, 11) n on conflict do nothing""");
+        app.update(
+                "insert into users (user_id, nickname, phone) values ('200009', '陈一鸣', '12345') on conflict do nothing");
+        Awaitility.await()
+                .atMost(Duration.ofSeconds(60))
+                .until(() -> app.queryForObject(
+                                "select count(*) from sync.dead_letter where state = 'open' and record_id like '81000%'",
+                                Integer.class)
+                        == 12);
+        Page page = as("operator");
+        page.navigate(home + "/console/letters/retry?q=81000");
+        page.locator("#reason").fill("the shop has been opened again");
+        page.locator("main button.primary").click();
+        assertThat(page.locator("#progress .chip"))
+                .hasText("paused", new LocatorAssertions.HasTextOptions().setTimeout(30_000));
+        page.navigate(home + "/console/letters");
+        page.locator("tbody tr", new Page.LocatorOptions().setHasText("451"))
+                .locator("th a")
+                .click();
+        page.getByText("State and note").click();
+        page.locator("#state").selectOption("acknowledged");
+        page.locator("#note").fill("asked the partner on Tuesday, T-42");
+        page.getByText("Save").click();
+        page.navigate(home + "/console/flows");
+        Locator flow = page.locator("#sweep-mini-users");
+        flow.locator("summary").first().click();
+        flow.locator("details[open] [name=reason]").fill("their list is being rebuilt until ten");
+        flow.locator("details[open] button").click();
+    }
+
     private Map<String, String> pages() {
+        long letter = app.queryForObject(
+                "select id from sync.dead_letter where record_id = '800042' order by id desc limit 1", Long.class);
+        long operation = app.queryForObject("select max(id) from sync.retry_operation", Long.class);
+        String group = app.queryForObject(
+                "select failure_group from sync.dead_letter where record_id = '810003'", String.class);
         Map<String, String> pages = new LinkedHashMap<>();
         pages.put("overview", "/console");
+        pages.put("letters", "/console/letters");
+        pages.put("letters-list", "/console/letters/list");
+        pages.put("letters-group", "/console/letters/list?group=" + group);
+        pages.put("letter", "/console/letters/" + letter);
+        pages.put("letters-retry", "/console/letters/retry?q=81000");
+        pages.put("letters-discard", "/console/letters/discard?q=81000");
+        pages.put("retries", "/console/letters/retries");
+        pages.put("retry", "/console/letters/retries/" + operation);
         pages.put("conflicts", "/console/conflicts?state=all");
         pages.put("flows", "/console/flows");
         pages.put("audit", "/console/audit");
@@ -49,6 +103,7 @@ class ScreenshotsTest extends Browsing {
     @Test
     void everyPageIsShownInBothLanguagesAndWidthsWithoutScrollingSideways() {
         Shots.fill(app, mini);
+        letters();
         for (String language : new String[] {"en-GB", "zh-CN"}) {
             for (int width : new int[] {1280, 390}) {
                 Page page = as("operator", options(language, width, ColorScheme.LIGHT));
@@ -58,9 +113,13 @@ class ScreenshotsTest extends Browsing {
             }
         }
         Page dark = as("operator", options("en-GB", 1280, ColorScheme.DARK));
-        for (String name : new String[] {"overview", "order-refused", "both-ends", "verification-run"}) {
-            shot(dark, name + "-dark", pages().get(name), "en-GB", 1280);
-        }
+        pages().forEach((name, path) -> shot(dark, name, path, "en-dark", 1280));
+        Page start = as("operator");
+        start.navigate(home + "/console/flows");
+        Locator flow = start.locator("#sweep-mini-users");
+        flow.locator("summary").first().click();
+        flow.locator("details[open] [name=reason]").fill("it is rebuilt");
+        flow.locator("details[open] button").click();
     }
 
     /** The picture that the README begins with: a change that has just arrived, and the order that is refused. */
@@ -103,7 +162,7 @@ class ScreenshotsTest extends Browsing {
         page.screenshot(new Page.ScreenshotOptions()
                 .setCaret(ScreenshotCaret.INITIAL) // to hide it, Playwright would write a style into the page
                 .setFullPage(true)
-                .setPath(FOLDER.resolve("%s-%s-%d.png".formatted(name, language.substring(0, 2), width))));
+                .setPath(FOLDER.resolve("%s-%s-%d.png".formatted(name, language.replaceAll("-(GB|CN)", ""), width))));
         Object overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
         assertThat(((Number) overflow).intValue()).as(path + " at " + width).isZero();
     }
