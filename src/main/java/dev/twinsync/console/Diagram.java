@@ -67,7 +67,7 @@ class Diagram {
             double changedBehind = -1;
             int y = FIRST;
             for (String system : schema.systems()) {
-                String poll = "poll-" + system + '-' + plural;
+                String poll = Flows.capture(all, system, plural);
                 String deliver = "deliver-" + system + '-' + plural;
                 in.add(new Arrow(
                         poll,

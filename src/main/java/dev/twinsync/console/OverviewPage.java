@@ -177,7 +177,7 @@ class OverviewPage {
 
     private Line line(Schema schema, String system, List<Flows.Flow> all, Seen seen) {
         String entity = schema.entity();
-        String poll = "poll-" + system + '-' + schema.plural();
+        String poll = Flows.capture(all, system, schema.plural());
         Seen.Backlog backlog = seen.backlog().stream()
                 .filter(one -> one.entity().equals(entity) && one.system().equals(system))
                 .findFirst()

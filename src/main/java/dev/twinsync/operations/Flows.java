@@ -135,6 +135,16 @@ public class Flows implements CamelContextConfiguration {
         return of(flow).stream().findFirst().orElseThrow(() -> new NoSuchElementException("no flow " + flow));
     }
 
+    /** The flow by which changes of a system are learned: its poll, or that of another scheme that is in use. */
+    public static String capture(List<Flow> all, String system, String plural) {
+        return all.stream()
+                .filter(flow -> flow.id().matches("(poll|log|feed)-" + system + '-' + plural))
+                .filter(flow -> !flow.state().equals("off"))
+                .map(Flow::id)
+                .findFirst()
+                .orElse("poll-" + system + '-' + plural);
+    }
+
     private List<Flow> of(String only) {
         Map<String, Stop> stops = stops();
         Map<String, Letter> letters = letters();

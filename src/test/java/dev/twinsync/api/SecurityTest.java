@@ -6,7 +6,9 @@ import dev.twinsync.devservices.Caller;
 import dev.twinsync.devservices.Neighbours;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -106,6 +108,28 @@ class SecurityTest {
     void opsMayNotPush() throws Exception {
         assertThat(pushes()).hasSize(2);
         assertThat(answers("ops-key", pushes(), 403)).isEmpty();
+    }
+
+    @Test
+    void aViewerSeesEverythingThatIsMaskedAndMayNotAct() throws Exception {
+        String viewer = Base64.getEncoder().encodeToString("viewer:viewer".getBytes(StandardCharsets.UTF_8));
+        List<String> breaches = new ArrayList<>();
+        Set<String> paths = new TreeSet<>(MAPPED);
+        paths.removeAll(pushes());
+        for (String mapped : paths) {
+            String[] parts = mapped.split(" ");
+            int status = caller.send(caller.request(null, parts[1])
+                            .header("Authorization", "Basic " + viewer)
+                            .header("Content-Type", "application/json")
+                            .method(parts[0], BodyPublishers.ofString("{}")))
+                    .statusCode();
+            boolean refused = status == 401 || status == 403;
+            if (parts[0].equals("GET") == refused) {
+                breaches.add("a viewer gets " + status + " of " + mapped);
+            }
+        }
+        assertThat(breaches).isEmpty();
+        assertThat(paths.stream().filter(path -> !path.startsWith("GET"))).hasSizeGreaterThan(15);
     }
 
     @Test
