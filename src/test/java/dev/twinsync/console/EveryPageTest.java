@@ -88,8 +88,8 @@ class EveryPageTest extends Browsing {
         caller.send(caller.request("ops-key", "/dead-letters/groups/" + group)
                 .header("Content-Type", "application/json")
                 .method("PATCH", java.net.http.HttpRequest.BodyPublishers.ofString(json("note"))));
-        caller.post("ops-key", "/flows/sweep-mini-users/pause", json("reason"));
-        caller.post("ops-key", "/flows/sweep-mini-users/start", json("reason"));
+        caller.post("ops-key", "/flows/sweep-app-users/pause", json("reason"));
+        caller.post("ops-key", "/flows/sweep-app-users/start", json("reason"));
         caller.post("ops-key", "/users/leak-1/reveal", json("reason"));
         operation = dev.twinsync.record.Json.read(caller.post(
                                 "ops-key",
@@ -156,7 +156,7 @@ class EveryPageTest extends Browsing {
             case "id" -> ofLetters ? String.valueOf(letter) : "leak-1";
             case "group" -> group;
             case "operation" -> operation;
-            case "flow" -> "sweep-mini-users";
+            case "flow" -> "sweep-app-users";
             case "system" -> "app";
             default -> "1";
         });

@@ -59,7 +59,7 @@ class ScreenshotsTest extends Browsing {
         page.locator("#note").fill("asked the partner on Tuesday, T-42");
         page.getByText("Save").click();
         page.navigate(home + "/console/flows");
-        Locator flow = page.locator("#sweep-mini-users");
+        Locator flow = page.locator("#sweep-app-users");
         flow.locator("summary").first().click();
         flow.locator("details[open] [name=reason]").fill("their list is being rebuilt until ten");
         flow.locator("details[open] button").click();
@@ -116,7 +116,7 @@ class ScreenshotsTest extends Browsing {
         pages().forEach((name, path) -> shot(dark, name, path, "en-dark", 1280));
         Page start = as("operator");
         start.navigate(home + "/console/flows");
-        Locator flow = start.locator("#sweep-mini-users");
+        Locator flow = start.locator("#sweep-app-users");
         flow.locator("summary").first().click();
         flow.locator("details[open] [name=reason]").fill("it is rebuilt");
         flow.locator("details[open] button").click();
