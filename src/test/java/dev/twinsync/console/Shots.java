@@ -60,9 +60,12 @@ final class Shots {
     /** A run that waits for an approval: two orders were changed by hand at the mini-program, one in the app. */
     static synchronized long verified(Verifications verifications, JdbcTemplate app, MiniProgram mini) {
         if (run == 0) {
-            await().atMost(Duration.ofSeconds(60)).until(() -> app.queryForList(
-                            "select id from sync.due where id in ('789012', '800103', '800106')", String.class)
-                    .isEmpty());
+            await().atMost(Duration.ofSeconds(60))
+                    .until(() -> app.queryForObject(
+                                    "select count(*) from sync.base where id in ('789012', '800103', '800106', '200002')"
+                                            + " and present and not doubt and detail is null",
+                                    Long.class)
+                            == 8);
             mini.tamper("order", "800106", Map.of("status", "shipped", "payment_method", "cash"));
             mini.tamper("user", "200002", Map.of("phone", "+8613912345678"));
             app.update("update orders set payment_amount = 8.99 where order_id = '800103'");

@@ -21,10 +21,14 @@ class VerificationPagesTest extends Browsing {
 
     private void user(String id) {
         app.update("insert into users (user_id, nickname, phone) values (?, '甲', ?)", id, PHONE);
+        // and the echo of the write has come: until then what is shown at its position is a rendering of it
         await().atMost(Duration.ofSeconds(60))
-                .until(() -> mini.read("user", id) != null
-                        && app.queryForList("select id from sync.due where id = ?", String.class, id)
-                                .isEmpty());
+                .until(() -> app.queryForObject(
+                                "select count(*) from sync.base where id = ? and present and not doubt and detail is null"
+                                        + " and not exists (select from sync.due where id = base.id)",
+                                Long.class,
+                                id)
+                        == 2);
     }
 
     private static void act(Page page, String act, String reason) {
