@@ -135,6 +135,8 @@ final class Faults {
 
     /** Every call is answered so for a while: nothing but lag comes of it. */
     void miniAnswers(int status, Duration time) throws Exception {
+        // those that were killed have lost their membership
+        rig.shared(rig.instances.size());
         moment();
         Set<String> members = rig.members("deliver-mini-user");
         int failed = rig.mini.failed();
