@@ -73,8 +73,8 @@ class MergeMutantsTest {
                 Arguments.of(
                         "settles a status by time",
                         "Merge.java",
-                        "case FORWARD -> forward(path, value, golden, field.flow(), base, reading, seen);",
-                        "case FORWARD -> newest(path, value, golden, seen, rule);"),
+                        "forward(path, value, golden, field.flow(), base, reading, seen);",
+                        "newest(path, value, golden, seen, rule);"),
                 Arguments.of(
                         "forgets what was overwritten",
                         "Merge.java",

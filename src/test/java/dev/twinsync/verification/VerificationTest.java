@@ -43,8 +43,14 @@ class VerificationTest {
 
     @Test
     @Anomaly({Anomaly.Of.A16, Anomaly.Of.A17, Anomaly.Of.A18})
-    void aHundredThousandOrdersAreVerifiedAndMendedThroughAKill() throws Exception {
-        all(Integer.getInteger("verification.orders", 100_000), 1);
+    void ordersAreVerifiedAndMendedThroughAKill() throws Exception {
+        all(Integer.getInteger("verification.orders", 20_000), 1);
+    }
+
+    @Test
+    @Tag("proof")
+    void aHundredThousandAreVerifiedAndMendedThroughThreeKills() throws Exception {
+        all(Integer.getInteger("verification.many", 100_000), 3);
     }
 
     @Test
