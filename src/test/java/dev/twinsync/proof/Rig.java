@@ -213,7 +213,7 @@ final class Rig implements AutoCloseable {
     /** All golden records, in one text that any change changes. */
     String golden() {
         return app.queryForObject(
-                "select md5(string_agg(entity || id || version || fields::text, '' order by entity, id)) from sync.golden",
+                "select md5(string_agg(entity || id || version || held::text, '' order by entity, id)) from sync.golden",
                 String.class);
     }
 
@@ -316,12 +316,12 @@ final class Rig implements AutoCloseable {
         for (Schema schema : schemas.all()) {
             Map<String, Map<String, JsonNode>> golden = new TreeMap<>();
             app.query(
-                    "select id, fields::text from sync.golden where entity = ?",
+                    "select id, held::text from sync.golden where entity = ?",
                     row -> {
                         Map<String, JsonNode> values = new HashMap<>();
                         Json.read(row.getString(2)).properties().forEach(field -> {
-                            JsonNode value = field.getValue().path("v");
-                            if (!value.isMissingNode() && !value.isNull()) {
+                            JsonNode value = field.getValue();
+                            if (!value.isNull()) {
                                 values.put(field.getKey(), value);
                             }
                         });
