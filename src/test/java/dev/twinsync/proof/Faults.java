@@ -172,11 +172,13 @@ final class Faults {
     /** A record is refused while the broker is gone: its letter is there once the broker is, once. */
     void letterWhileTheBrokerIsGone(String order) throws Exception {
         rig.mini.refuse("order", order, 422);
+        int concurrent = rig.mini.concurrent();
         rig.mini.hold();
         rig.app.update(
                 "insert into orders (order_id, user_id, status, payment_amount) values (?, 'u', 'paid', 1)", order);
         await("its write is under way").atMost(Rig.LONGEST).until(() -> rig.mini.isUnderWay("order", order));
         rig.killBroker();
+        rig.heldTwice += rig.mini.concurrent() - concurrent;
         rig.mini.letGo();
         passes(Duration.ofSeconds(3));
         assertThat(rig.letters()).isEmpty();

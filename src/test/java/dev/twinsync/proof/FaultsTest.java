@@ -54,9 +54,9 @@ class FaultsTest {
             rig.becomesEqual();
 
             faults.tally.keep("every kind of fault", load.count(), load.lost(), load.wrong());
-            assertThat(Secrets.leaks(rig, one)).isEmpty();
             assertThat(load.lost()).isEmpty();
             assertThat(load.wrong()).isEmpty();
+            assertThat(Secrets.leaks(rig, one)).isEmpty();
             assertThat(rig.letters()).hasSize(1);
             assertThat(rig.mini.pollsAtOnce()).as("two polls at once").isZero();
             assertThat(one.get("/actuator/prometheus")).doesNotContainPattern("sync_breaker_open\\{.*} 1");

@@ -262,7 +262,7 @@ final class Load implements AutoCloseable {
         for (Map.Entry<String, Integer> count : Map.of(
                         "writes that changed nothing", rig.mini.echoes(),
                         "writes of an older version", rig.mini.backwards(),
-                        "two writes of one key at once", rig.mini.concurrent(),
+                        "two writes of one key at once", rig.mini.concurrent() - rig.heldTwice,
                         "idempotency keys with another body", rig.mini.violations())
                 .entrySet()) {
             if (count.getValue() > 0) {

@@ -66,7 +66,7 @@ final class Secrets {
             search(path, instance.get(path), leaks);
         }
         for (String bad : List.of(
-                "{\"user_id\":\"leak\",\"data\":{\"phone\":\"13800138000x\"}}",
+                "{\"user_id\":\"leak\",\"data\":{\"phone\":\"138001380001\"}}",
                 "{\"user_id\":\"leak\",\"data\":{\"phone\":13800138000}}",
                 "{\"user_id\":\"leak\",\"data\":{\"13800138000\":1}",
                 "{\"user_id\":\"leak\",\"data\":\"13800138000\"}",
