@@ -121,10 +121,7 @@ public final class OwnWorld implements AutoCloseable {
     public Map<String, String> golden(String entity, String prefix) {
         Map<String, String> golden = new TreeMap<>();
         app.query(
-                """
-                select id, (select jsonb_object_agg(f.key, f.value -> 'v' order by f.key) from jsonb_each(fields) f
-                  where f.value -> 'v' is not null and f.value -> 'v' <> 'null')::text as held
-                from sync.golden where entity = ? and id like ?""",
+                "select id, held::jsonb::text from sync.golden where entity = ? and id like ?",
                 rows -> {
                     golden.put(
                             rows.getString(1).substring(prefix.length()),
