@@ -19,7 +19,6 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -52,41 +51,37 @@ class JdbcRecords implements Records {
             where g.entity = ? and g.id = u.id and g.version = u.read
             returning g.id""";
 
-    private static final String BASES = """
-            unnest(?::text[], ?::text[], ?::boolean[], ?::boolean[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
+    /**
+     * Found by the key alone, whatever the table's statistics say: a join would read all bases of an entity where a
+     * first load is younger than they are.
+     */
+    private static final String SAVE_BASES = """
+            insert into base as b (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
+              doubt_at, detail, seen, revision, waiting_for, refused, key_number, key_guard, observed_at, digest)
+            select ?, u.id, u.system, u.known, u.present, coalesce(u.held, 'null')::json, u.position, u.tick_began, u.tick_ended,
+              u.doubt, u.doubt_at, u.detail::json, u.seen, u.revision,
+              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.position, u.observed_at, u.digest
+            from unnest(?::text[], ?::text[], ?::boolean[], ?::boolean[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
               ?::boolean[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::int[],
               ?::timestamptz[], ?::text[])
               as u (id, system, known, present, held, position, tick_began, tick_ended, doubt, doubt_at, detail, seen,
-                revision, waiting_for, refused, key_number, observed_at, digest)""";
-
-    private static final String SAVE_NEW_BASES = """
-            insert into base (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
-              doubt_at, detail, seen, revision, waiting_for, refused, key_number, key_guard, observed_at, digest)
-            select ?, u.id, u.system, u.known, u.present, u.held::json, u.position, u.tick_began, u.tick_ended, u.doubt,
-              u.doubt_at, u.detail::json, u.seen, u.revision,
-              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.position, u.observed_at, u.digest
-            from %s
+                revision, waiting_for, refused, key_number, observed_at, digest)
             order by u.id, u.system
-            on conflict do nothing
-            returning id, system""".formatted(BASES);
-
-    /** Costs half of what an upsert does, which probes, locks and then writes. */
-    private static final String SAVE_BASES = """
-            update base b set
-              known = u.known, present = u.present, position = u.position, held = coalesce(u.held::json, b.held),
-              tick_began = u.tick_began, tick_ended = u.tick_ended, doubt = u.doubt,
-              doubt_at = u.doubt_at, detail = u.detail::json, seen = u.seen, revision = u.revision,
-              waiting_for = string_to_array(u.waiting_for, ','), refused = u.refused,
+            on conflict (entity, id, system) do update set
+              known = excluded.known, present = excluded.present, position = excluded.position,
+              held = case when json_typeof(excluded.held) = 'null' then b.held else excluded.held end,
+              tick_began = excluded.tick_began, tick_ended = excluded.tick_ended, doubt = excluded.doubt,
+              doubt_at = excluded.doubt_at, detail = excluded.detail, seen = excluded.seen, revision = excluded.revision,
+              waiting_for = excluded.waiting_for, refused = excluded.refused,
               -- a number is taken with the intent, whose position is the guard of what is sent
-              key_guard = case when b.key_number = u.key_number then b.key_guard else u.position end,
-              key_number = u.key_number,
-              observed_at = coalesce(u.observed_at, b.observed_at),
+              key_guard = case when b.key_number = excluded.key_number then b.key_guard else excluded.position end,
+              key_number = excluded.key_number,
+              observed_at = coalesce(excluded.observed_at, b.observed_at),
               -- what was held then is told by the digest as long as nothing else is known to be held
-              digest = case when b.tick_began = u.tick_began and b.tick_ended = u.tick_ended
-                then coalesce(u.digest, b.digest) else u.digest end
-            from %s
-            where b.entity = ? and b.id = u.id and b.system = u.system and b.revision = u.revision - 1
-            returning b.id, b.system""".formatted(BASES);
+              digest = case when b.tick_began = excluded.tick_began and b.tick_ended = excluded.tick_ended
+                then coalesce(excluded.digest, b.digest) else excluded.digest end
+            where b.revision = excluded.revision - 1
+            returning b.id, b.system, json_typeof(b.held) = 'object'""";
 
     private static final String LOAD_BASES = """
             select id, system, d.since, d.judged, b.* from (select * from base where entity = ? and id = any (?)) b
@@ -107,8 +102,11 @@ class JdbcRecords implements Records {
 
     /** What was judged by an older golden version can't say that nothing is owed any more. */
     private static final String CLEAR_DUE = """
-            delete from due d using unnest(?::text[], ?::text[], ?::bigint[]) as u (id, system, version)
-            where d.entity = ? and d.id = u.id and d.system = u.system and d.version <= u.version""";
+            delete from due where ctid = any (array(
+              -- one by one by the key: a table that comes and goes is never what its statistics say
+              select (select d.ctid from due d
+                where d.entity = ? and d.id = u.id and d.system = u.system and d.version <= u.version)
+              from unnest(?::text[], ?::text[], ?::bigint[]) as u (id, system, version)))""";
 
     /** A conflict is over when its field has moved on: there is nothing left that its value could be put back over. */
     private static final String CLOSE_CONFLICTS = """
@@ -312,41 +310,28 @@ class JdbcRecords implements Records {
 
     private static void bases(Connection connection, String entity, List<Change> changes, Set<String> fenced)
             throws SQLException {
-        // in one order, so that no two writers wait for each other
         List<Row> rows = changes.stream()
                 .flatMap(c -> c.bases().stream().map(b -> new Row(c.id(), b)))
-                .sorted(Comparator.comparing(Row::id)
-                        .thenComparing(row -> row.base().system()))
                 .toList();
-        Set<String> written = new HashSet<>();
-        List<Row> first =
-                rows.stream().filter(row -> row.base().revision() == 0).toList();
-        if (!first.isEmpty()) {
-            try (PreparedStatement s = connection.prepareStatement(SAVE_NEW_BASES)) {
-                s.setString(1, entity);
-                bases(connection, s, 2, first);
-                written(s, written);
-            }
+        if (rows.isEmpty()) {
+            return;
         }
-        List<Row> known = rows.stream().filter(row -> row.base().revision() > 0).toList();
-        if (!known.isEmpty()) {
-            try (PreparedStatement s = connection.prepareStatement(SAVE_BASES)) {
-                bases(connection, s, 1, known);
-                s.setString(19, entity);
-                written(s, written);
+        Set<String> written = new HashSet<>();
+        try (PreparedStatement s = connection.prepareStatement(SAVE_BASES)) {
+            s.setString(1, entity);
+            bases(connection, s, 2, rows);
+            try (ResultSet result = s.executeQuery()) {
+                while (result.next()) {
+                    // a row that went away meanwhile can't keep what it held: fenced, and read again
+                    if (result.getBoolean(3)) {
+                        written.add(result.getString(1) + '\n' + result.getString(2));
+                    }
+                }
             }
         }
         for (Row row : rows) {
             if (!written.contains(row.id() + '\n' + row.base().system())) {
                 fenced.add(row.id());
-            }
-        }
-    }
-
-    private static void written(PreparedStatement statement, Set<String> written) throws SQLException {
-        try (ResultSet result = statement.executeQuery()) {
-            while (result.next()) {
-                written.add(result.getString(1) + '\n' + result.getString(2));
             }
         }
     }
@@ -422,8 +407,8 @@ class JdbcRecords implements Records {
         }
         if (!cleared.isEmpty()) {
             try (PreparedStatement s = connection.prepareStatement(CLEAR_DUE)) {
-                judged(connection, s, 1, cleared);
-                s.setString(4, entity);
+                s.setString(1, entity);
+                judged(connection, s, 2, cleared);
                 s.executeUpdate();
             }
         }

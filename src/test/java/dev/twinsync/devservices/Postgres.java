@@ -42,7 +42,7 @@ public final class Postgres implements AutoCloseable {
                 .setServerConfig("synchronous_commit", "on")
                 .setServerConfig("max_connections", "200")
                 .setServerConfig("max_prepared_transactions", "10")
-                .setServerConfig("shared_buffers", "256MB")
+                .setServerConfig("shared_buffers", "512MB")
                 // or a bulk of changes makes a checkpoint every few seconds, and every page is logged whole again
                 .setServerConfig("max_wal_size", "4GB")
                 .setServerConfig("checkpoint_timeout", "15min")

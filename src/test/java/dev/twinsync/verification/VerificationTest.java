@@ -44,7 +44,7 @@ class VerificationTest {
     @Test
     @Anomaly({Anomaly.Of.A16, Anomaly.Of.A17, Anomaly.Of.A18})
     void ordersAreVerifiedAndMendedThroughAKill() throws Exception {
-        all(Integer.getInteger("verification.orders", 20_000), 1);
+        all(Integer.getInteger("verification.orders", 10_000), 1);
     }
 
     @Test
