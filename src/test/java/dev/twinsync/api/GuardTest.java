@@ -181,8 +181,12 @@ class GuardTest {
                         "dead_letter entity=user id=guard-unusable system=app slot=phone .*trace=[0-9a-f]{32}"));
         neighbours.mini.allow("user", "guard-refused");
         assertThat(output.getAll()).doesNotContain("1391234567");
-        String letters = caller.get("ops-key", "/dead-letters?q=guard-").body();
-        assertThat(letters).contains("guard-unusable").doesNotContain("1391234567");
+        // the line is written when the letter is sent; it is stored a moment later
+        String letters = await().atMost(Duration.ofSeconds(20))
+                .until(
+                        () -> caller.get("ops-key", "/dead-letters?q=guard-").body(),
+                        told -> told.contains("guard-unusable"));
+        assertThat(letters).doesNotContain("1391234567");
         assertThat(caller.get("ops-key", "/actuator/prometheus").body()).doesNotContain("guard-", "1391234567");
         assertThat(caller.get("ops-key", "/actuator/health").body()).doesNotContain("1391234567");
     }
