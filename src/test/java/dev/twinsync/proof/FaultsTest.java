@@ -4,9 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.twinsync.devservices.MiniProgram;
 import java.time.Duration;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** One run through every kind of fault: what was acknowledged is at both ends, once, and nothing went back. */
+@Tag("proof")
 class FaultsTest {
 
     @Test
