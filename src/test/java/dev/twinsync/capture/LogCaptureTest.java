@@ -271,7 +271,11 @@ class LogCaptureTest {
         app.update("delete from users where user_id like 'mass%'");
         Capture capture = service.getBean(Capture.class);
         soon(() -> assertThat(capture.brake("app", "user")).isPresent());
-        assertThat(world.mini.read("user", "mass1").path("deleted").asBoolean()).isFalse();
+        // what the log gave first, before it was seen how many they are, may be as many as are never held back
+        assertThat(world.mini.all("user").entrySet().stream()
+                        .filter(user -> user.getKey().startsWith("mass"))
+                        .filter(user -> user.getValue().path("deleted").asBoolean()))
+                .hasSizeLessThanOrEqualTo(20);
         capture.release("app", "user");
         miniLost("mass1");
         miniLost("mass60");
