@@ -13,7 +13,6 @@ import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import dev.twinsync.state.Records;
-import dev.twinsync.state.Topics;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -31,9 +30,6 @@ import org.apache.camel.CamelContext;
 import org.apache.camel.ProducerTemplate;
 import org.apache.camel.Route;
 import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.OffsetSpec;
-import org.apache.kafka.clients.consumer.OffsetAndMetadata;
-import org.apache.kafka.common.TopicPartition;
 import org.awaitility.core.ThrowingRunnable;
 import org.springframework.context.ConfigurableApplicationContext;
 import org.springframework.jdbc.core.JdbcTemplate;
@@ -136,7 +132,7 @@ final class Ends {
             await("nothing is due of " + prefix)
                     .atMost(Duration.ofSeconds(60))
                     .pollInterval(Duration.ofMillis(50))
-                    .until(() -> due(prefix) == 0 && lag() == 0 && due(prefix) == 0);
+                    .until(() -> due(prefix) == 0 && Uncommitted.in(kafka, schemas) == 0 && due(prefix) == 0);
         }
     }
 
@@ -167,37 +163,6 @@ final class Ends {
                 Long.class,
                 prefix);
         return due == null ? 0 : due;
-    }
-
-    /** Records in Kafka that their flows have not committed yet. */
-    private long lag() throws Exception {
-        long lag = 0;
-        for (Schema schema : schemas.all()) {
-            lag += lag("merge-" + schema.entity(), Topics.observed(schema.entity()));
-            for (String system : schema.systems()) {
-                lag += lag("deliver-" + system + '-' + schema.entity(), Topics.changed(schema.entity()));
-            }
-        }
-        return lag;
-    }
-
-    private long lag(String group, String topic) throws Exception {
-        Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
-        kafka.describeTopics(List.of(topic))
-                .allTopicNames()
-                .get()
-                .get(topic)
-                .partitions()
-                .forEach(p -> wanted.put(new TopicPartition(topic, p.partition()), OffsetSpec.latest()));
-        Map<TopicPartition, OffsetAndMetadata> committed = kafka.listConsumerGroupOffsets(group)
-                .partitionsToOffsetAndMetadata()
-                .get();
-        long lag = 0;
-        for (var end : kafka.listOffsets(wanted).all().get().entrySet()) {
-            OffsetAndMetadata at = committed.get(end.getKey());
-            lag += end.getValue().offset() - (at == null ? 0 : at.offset());
-        }
-        return lag;
     }
 
     /** What of the records whose ids begin so is not the same in the app, at the mini-program and in the golden record. */

@@ -7,12 +7,12 @@ import ch.qos.logback.classic.Level;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.Comparison;
+import dev.twinsync.Uncommitted;
 import dev.twinsync.devservices.MiniProgram;
 import dev.twinsync.devservices.Postgres;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
-import dev.twinsync.state.Topics;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.Socket;
@@ -31,9 +31,6 @@ import java.util.TreeSet;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.OffsetSpec;
-import org.apache.kafka.clients.consumer.OffsetAndMetadata;
-import org.apache.kafka.common.TopicPartition;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.jdbc.core.JdbcTemplate;
@@ -238,16 +235,9 @@ final class Rig implements AutoCloseable {
 
     /** Records in Kafka that their flows have not committed yet. */
     long lag() throws Exception {
-        long lag = 0;
         try (Admin kafka = kafka()) {
-            for (Schema schema : schemas.all()) {
-                lag += lag(kafka, "merge-" + schema.entity(), Topics.observed(schema.entity()));
-                for (String system : schema.systems()) {
-                    lag += lag(kafka, "deliver-" + system + '-' + schema.entity(), Topics.changed(schema.entity()));
-                }
-            }
+            return Uncommitted.in(kafka, schemas);
         }
-        return lag;
     }
 
     /** The ids of a consumer group's members: who joins anew gets another. */
@@ -272,25 +262,6 @@ final class Rig implements AutoCloseable {
                 .ignoreExceptions()
                 .until(() -> members("deliver-app-order").size() == instances
                         && members("deliver-mini-user").size() == instances);
-    }
-
-    private static long lag(Admin kafka, String group, String topic) throws Exception {
-        Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
-        kafka.describeTopics(List.of(topic))
-                .allTopicNames()
-                .get()
-                .get(topic)
-                .partitions()
-                .forEach(p -> wanted.put(new TopicPartition(topic, p.partition()), OffsetSpec.latest()));
-        Map<TopicPartition, OffsetAndMetadata> committed = kafka.listConsumerGroupOffsets(group)
-                .partitionsToOffsetAndMetadata()
-                .get();
-        long lag = 0;
-        for (var end : kafka.listOffsets(wanted).all().get().entrySet()) {
-            OffsetAndMetadata at = committed.get(end.getKey());
-            lag += end.getValue().offset() - (at == null ? 0 : at.offset());
-        }
-        return lag;
     }
 
     // -- the final check
