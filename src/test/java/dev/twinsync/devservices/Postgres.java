@@ -1,5 +1,7 @@
 package dev.twinsync.devservices;
 
+import static org.awaitility.Awaitility.await;
+
 import io.zonky.test.db.postgres.embedded.EmbeddedPostgres;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -14,6 +16,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.awaitility.core.ConditionTimeoutException;
 
 /** A real PostgreSQL that keeps what it was told (fsync on) and whose log can be decoded (wal_level logical). */
 public final class Postgres implements AutoCloseable {
@@ -88,7 +91,7 @@ public final class Postgres implements AutoCloseable {
     }
 
     /** Starts it again, as it was started first. */
-    public void startAgain() throws IOException, InterruptedException {
+    public void startAgain() throws IOException {
         Path data = folder.resolve("data");
         String options = Files.readString(data.resolve("postmaster.opts")).strip();
         List<String> command = new ArrayList<>();
@@ -105,14 +108,14 @@ public final class Postgres implements AutoCloseable {
                 .redirectErrorStream(true)
                 .redirectOutput(folder.resolve("again.log").toFile())
                 .start();
-        for (long until = System.nanoTime() + 60_000_000_000L; ; Thread.sleep(50)) {
-            try (Connection connection = connect("postgres")) {
-                return;
-            } catch (SQLException e) {
-                if (System.nanoTime() > until) {
-                    throw new IOException(Files.readString(folder.resolve("again.log")), e);
-                }
-            }
+        try {
+            await().atMost(Duration.ofSeconds(60))
+                    .pollDelay(Duration.ZERO)
+                    .pollInterval(Duration.ofMillis(50))
+                    .ignoreExceptions()
+                    .untilAsserted(() -> connect("postgres").close());
+        } catch (ConditionTimeoutException e) {
+            throw new IOException(Files.readString(folder.resolve("again.log")), e);
         }
     }
 

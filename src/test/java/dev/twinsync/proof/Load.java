@@ -13,6 +13,8 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.springframework.dao.DataAccessException;
 
@@ -39,7 +41,7 @@ final class Load implements AutoCloseable {
     private final Map<String, Integer> unknown = new ConcurrentHashMap<>();
 
     private final Set<Throwable> failures = ConcurrentHashMap.newKeySet();
-    private volatile boolean going = true;
+    private final CountDownLatch ending = new CountDownLatch(1);
 
     /** @param pause of each of five writers between two changes, in milliseconds */
     Load(Rig rig, int pause) {
@@ -77,9 +79,9 @@ final class Load implements AutoCloseable {
         Thread thread = new Thread(
                 () -> {
                     try {
-                        while (going) {
+                        while (ending.getCount() > 0) {
                             act.once(random);
-                            Thread.sleep(pause / 2 + random.nextInt(pause));
+                            ending.await(pause / 2 + random.nextInt(pause), TimeUnit.MILLISECONDS);
                         }
                     } catch (InterruptedException e) {
                         Thread.currentThread().interrupt();
@@ -181,7 +183,7 @@ final class Load implements AutoCloseable {
     /** Ends the load; every writer has done its last. */
     @Override
     public void close() throws InterruptedException {
-        going = false;
+        ending.countDown();
         for (Thread thread : threads) {
             thread.join();
         }

@@ -10,6 +10,8 @@ import java.net.Socket;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /** Stands before a neighbour and does to its connections what networks do. What it does to each is counted. */
@@ -40,6 +42,7 @@ final class TcpProxy implements AutoCloseable {
     private final AtomicInteger hit = new AtomicInteger();
     private volatile Fault fault = Fault.NONE;
     private volatile boolean closed;
+    private final CountDownLatch ending = new CountDownLatch(1);
 
     private final class Connection {
         private final Socket client;
@@ -195,7 +198,7 @@ final class TcpProxy implements AutoCloseable {
             synchronized (random) {
                 late = random.nextInt(LATEST_MS);
             }
-            Thread.sleep(late);
+            ending.await(late, TimeUnit.MILLISECONDS);
         }
         int at = 0;
         while (at < length) {
@@ -205,7 +208,7 @@ final class TcpProxy implements AutoCloseable {
             out.flush();
             at += some;
             if (slow) {
-                Thread.sleep(10);
+                ending.await(10, TimeUnit.MILLISECONDS);
             }
         }
     }
@@ -217,6 +220,7 @@ final class TcpProxy implements AutoCloseable {
     @Override
     public void close() throws IOException {
         closed = true;
+        ending.countDown();
         server.close();
         fault(Fault.NONE);
         open.forEach(connection -> connection.end(true));
