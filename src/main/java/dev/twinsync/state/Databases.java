@@ -121,7 +121,9 @@ class Databases {
             config.setSchema(schema);
         }
         // a row's digest is over its text: the same text whatever the zone of the instance that reads it
-        config.setConnectionInitSql("set time zone 'UTC'");
+        // and a plan of its own for each execution: one that was kept from when a table was empty reads all of it for
+        // every key once a first load has filled it
+        config.setConnectionInitSql("set time zone 'UTC'; set plan_cache_mode = 'force_custom_plan'");
         config.addDataSourceProperty("ApplicationName", session);
         config.addDataSourceProperty("connectTimeout", "5");
         // a peer that vanished is noticed, and a statement never hangs a flow for good
