@@ -31,14 +31,14 @@ class State {
             from unnest(?::text[], ?::text[]) as s (entity, system)
             left join lateral (
               select d.since, d.id from due d
-              where d.entity = s.entity and d.system = s.system and not exists (
+              where d.entity || '/' || d.system = s.entity || '/' || s.system and not exists (
                 select from base b where b.entity = d.entity and b.id = d.id and b.system = d.system
                   and (b.waiting_for is not null or b.refused =
                     (select g.version from golden g where g.entity = d.entity and g.id = d.id)))
               order by d.since limit 1) oldest on true
             cross join lateral (
               select (select count(*) from (
-                       select from due where entity = s.entity and system = s.system limit ?) d) as due,
+                       select from due d where d.entity || '/' || d.system = s.entity || '/' || s.system limit ?) d) as due,
                      (select count(*) from (
                        select from base where entity = s.entity and system = s.system and waiting_for is not null
                        limit ?) b) as waiting) counted""";

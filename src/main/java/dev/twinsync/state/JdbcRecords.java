@@ -513,15 +513,14 @@ class JdbcRecords implements Records {
                 """
                 select d.since, d.id from due d
                 left join base b on b.entity = d.entity and b.id = d.id and b.system = d.system
-                where d.entity = ? and d.system = ? and d.since < ? and (d.since, d.id) > (?, ?)
+                where d.entity || '/' || d.system = ? and d.since < ? and (d.since, d.id) > (?, ?)
                   and not exists (select from golden g where g.entity = d.entity and g.id = d.id and g.version = b.refused)
                   and not exists (select from unnest(b.waiting_for) as missing (field)
                     where not exists (select from golden g where g.entity = d.entity and g.id = d.id
                       and g.held ->> missing.field is not null))
                 order by d.since, d.id limit ?""",
                 (row, n) -> new DueKey(row.getTimestamp(1).toInstant(), row.getString(2)),
-                entity,
-                system,
+                entity + '/' + system,
                 Timestamp.from(before),
                 Timestamp.from(after.since()),
                 after.id(),
