@@ -44,10 +44,12 @@ class KeySweep {
 
     private static final Duration SWEEP_ENDS = Duration.ofSeconds(20);
 
-    /** A deletion that was told and is not merged yet is no further one; after so long it is told again. */
+    /** What was told and is not merged yet, a deletion or a new key, is nothing further; after so long it is told again. */
     private static final Duration TOLD = Duration.ofMinutes(10);
 
     private final Map<String, Map<String, Instant>> told = new ConcurrentHashMap<>();
+    private final Map<String, Map<String, Instant>> found = new ConcurrentHashMap<>();
+    private final TablePoll poll;
     private final Cursors cursors;
     private final ProducerTemplate template;
     private final JdbcTemplate jdbc;
@@ -55,7 +57,8 @@ class KeySweep {
     /** How many records each system was known to hold at the last sweep. */
     private final Map<String, Long> counts = new ConcurrentHashMap<>();
 
-    KeySweep(Cursors cursors, ProducerTemplate template, JdbcTemplate jdbc) {
+    KeySweep(TablePoll poll, Cursors cursors, ProducerTemplate template, JdbcTemplate jdbc) {
+        this.poll = poll;
         this.cursors = cursors;
         this.template = template;
         this.jdbc = jdbc;
@@ -64,32 +67,57 @@ class KeySweep {
     void sweep(String name, String system, Schema schema, Reader reader) {
         cursors.turn(name, cursor -> {
             Set<String> gone = new LinkedHashSet<>();
-            long known = 0;
+            Map<String, Instant> surplus = new HashMap<>();
+            long count = 0;
             String after = "";
             while (after != null) {
                 // what the bases hold is asked first: a key that is made meanwhile is surplus there, and not gone
                 List<String> based = based(system, schema, after);
                 List<String> there = list(system, schema, after);
                 String until = until(based, there);
-                Set<String> unknown = upTo(there, until);
-                Set<String> missing = upTo(based, until);
-                known += missing.size();
-                missing.removeAll(unknown);
-                unknown.removeAll(based);
-                gone.addAll(missing);
-                for (List<String> page : pages(unknown)) {
+                Set<String> present = upTo(there, until);
+                Set<String> known = upTo(based, until);
+                count += known.size();
+                known.stream().filter(id -> !present.contains(id)).forEach(gone::add);
+                Set<String> unknown = new LinkedHashSet<>(present);
+                unknown.removeAll(known);
+                for (List<String> page : pages(unheardOf(name, system, schema, unknown, surplus))) {
                     reader.read(system, schema, page);
                 }
                 after = until;
             }
-            counts.put(name, known);
+            counts.put(name, count);
+            found.put(name, surplus);
             Map<String, Instant> already = told.computeIfAbsent(name, n -> new HashMap<>());
             Instant since = Instant.now().minus(TOLD);
             already.keySet().retainAll(gone);
             already.values().removeIf(at -> at.isBefore(since));
             gone.removeAll(already.keySet());
-            delete(name, system, schema, reader, cursor, gone, Math.max(20, known / 1000));
+            delete(name, system, schema, reader, cursor, gone, Math.max(20, count / 1000));
         });
+    }
+
+    /**
+     * Of the keys that no base holds, those that are to be read: what the poll or a sweep has just read is on its way,
+     * and a first load would be read again by every sweep until it is merged.
+     *
+     * @param surplus takes each of the keys, with when it was found or read again
+     */
+    private Set<String> unheardOf(
+            String name, String system, Schema schema, Set<String> unknown, Map<String, Instant> surplus) {
+        Map<String, Instant> before = found.getOrDefault(name, Map.of());
+        Instant now = Instant.now();
+        Set<String> toRead = new LinkedHashSet<>();
+        for (String id : unknown) {
+            Instant at = before.get(id);
+            boolean first = at == null;
+            if (first ? !poll.hasRead(system, schema, id) : at.isBefore(now.minus(TOLD))) {
+                toRead.add(id);
+                at = now;
+            }
+            surplus.put(id, first ? now : at);
+        }
+        return toRead;
     }
 
     private void delete(
@@ -121,6 +149,8 @@ class KeySweep {
         for (List<String> page : pages(gone)) {
             reader.read(system, schema, page);
             page.forEach(id -> told.get(name).put(id, Instant.now()));
+            // should it come back, that is news
+            poll.forget(system, schema, page);
         }
         if (!gone.isEmpty()) {
             ObjectNode entry = Json.MAPPER.createObjectNode();

@@ -8,10 +8,12 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
 import javax.sql.DataSource;
@@ -88,12 +90,12 @@ class TablePoll {
 
     /** What one instance remembers between turns; losing it costs a second reading, nothing else. */
     private static final class Memory {
-        private final Map<String, String> seen = new LinkedHashMap<>(1024, 0.75f, true) {
+        private final Map<String, String> seen = Collections.synchronizedMap(new LinkedHashMap<>(1024, 0.75f, true) {
             @Override
             protected boolean removeEldestEntry(Map.Entry<String, String> eldest) {
                 return size() > REMEMBERED;
             }
-        };
+        });
         private final Map<String, Instant> prepared = new HashMap<>();
         private final Map<String, Instant> open = new HashMap<>();
         private Instant ahead;
@@ -164,6 +166,20 @@ class TablePoll {
         });
         if (!ours) {
             memories.remove(name);
+        }
+    }
+
+    /** Whether this instance's poll has lately read a record, so that what it read is published. */
+    boolean hasRead(String system, Schema schema, String id) {
+        Memory memory = memories.get("poll-" + system + '-' + schema.plural());
+        return memory != null && memory.seen.containsKey(id);
+    }
+
+    /** Records that are gone. */
+    void forget(String system, Schema schema, Collection<String> ids) {
+        Memory memory = memories.get("poll-" + system + '-' + schema.plural());
+        if (memory != null) {
+            memory.seen.keySet().removeAll(Set.copyOf(ids));
         }
     }
 
