@@ -75,6 +75,7 @@ class RetryWorker {
     private final Preview preview;
     private final Map<Long, Instant> settled = new ConcurrentHashMap<>();
     private final Map<Long, Instant> later = new ConcurrentHashMap<>();
+    private volatile Instant nextLook = Instant.EPOCH;
 
     /** A turn needs two connections, one of them for its lock: turns of one instance go one after the other. */
     private final ExecutorService turns = Executors.newSingleThreadExecutor(run -> {
@@ -114,12 +115,18 @@ class RetryWorker {
 
     @Scheduled(fixedDelayString = "${twinsync.dead-letters.retry.turn:200ms}")
     void turn() {
+        Instant now = Instant.now();
+        if (now.isBefore(nextLook)) {
+            return;
+        }
         try {
             List<Long> operations = jdbc.queryForList("""
                     select id from retry_operation where state = 'running'
                     union select distinct operation from retry_item where state in ('taken', 'sent') order by 1""", Long.class);
             settled.keySet().retainAll(operations);
             later.keySet().retainAll(operations);
+            // one that is asked for here begins at once; one of another instance can wait for a second
+            nextLook = operations.isEmpty() ? now.plusSeconds(1) : now;
             operations.forEach(this::pass);
         } catch (DataAccessException | TransactionException e) {
             // the state's database is away, as health says; the retries are in it and go on with it
@@ -129,6 +136,7 @@ class RetryWorker {
 
     /** One turn of an operation, begun at once; where it takes long, the caller does not wait for its end. */
     void pass(long operation) {
+        nextLook = Instant.EPOCH;
         Future<?> pass = turns.submit(() -> guarded(operation));
         try {
             pass.get(2, TimeUnit.SECONDS);

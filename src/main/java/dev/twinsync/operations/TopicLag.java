@@ -35,6 +35,7 @@ class TopicLag {
 
     private static final int REMEMBERED = 2_000;
     private static final int SECONDS = 5;
+    private static final Duration DESCRIBED = Duration.ofMinutes(1);
 
     /** @param lag age of the oldest record that the group has not worked, zero where it has all */
     record Behind(long records, Duration lag) {}
@@ -47,6 +48,8 @@ class TopicLag {
     private final Schemas schemas;
     private final KafkaClients clients;
     private final Map<String, Deque<End>> ends = new HashMap<>();
+    private Set<TopicPartition> partitions = Set.of();
+    private Instant described = Instant.EPOCH;
     private Admin admin;
 
     TopicLag(Schemas schemas, KafkaClients clients) {
@@ -62,21 +65,22 @@ class TopicLag {
         int brokers =
                 admin.describeCluster().nodes().get(SECONDS, TimeUnit.SECONDS).size();
         Map<String, List<String>> groups = groups();
-        // before the first start has made them there are none
-        Set<String> topics = new HashSet<>(admin.listTopics().names().get(SECONDS, TimeUnit.SECONDS));
-        topics.retainAll(groups.values().stream().flatMap(List::stream).collect(Collectors.toSet()));
-        Map<String, Integer> partitions = new HashMap<>();
-        admin.describeTopics(topics)
-                .allTopicNames()
-                .get(SECONDS, TimeUnit.SECONDS)
-                .forEach(
-                        (topic, told) -> partitions.put(topic, told.partitions().size()));
+        if (Instant.now().isAfter(described.plus(DESCRIBED))) {
+            describe(groups);
+        }
         Map<TopicPartition, Long> ended = offsets(partitions, OffsetSpec.latest());
-        Map<TopicPartition, Long> starts = offsets(partitions, OffsetSpec.earliest());
         Map<String, ListConsumerGroupOffsetsSpec> all = new HashMap<>();
         groups.keySet().forEach(group -> all.put(group, new ListConsumerGroupOffsetsSpec()));
         Map<String, Map<TopicPartition, OffsetAndMetadata>> committed =
                 admin.listConsumerGroupOffsets(all).all().get(SECONDS, TimeUnit.SECONDS);
+        // where a group has committed nothing yet, it begins with what the topic still holds
+        Set<TopicPartition> begun = ended.keySet().stream()
+                .filter(partition -> ended.get(partition) > 0
+                        && groups.entrySet().stream()
+                                .anyMatch(group -> group.getValue().contains(partition.topic())
+                                        && committed.get(group.getKey()).get(partition) == null))
+                .collect(Collectors.toSet());
+        Map<TopicPartition, Long> starts = begun.isEmpty() ? Map.of() : offsets(begun, OffsetSpec.earliest());
         Instant now = Instant.now();
         Map<String, Behind> behind = new LinkedHashMap<>();
         groups.forEach((group, consumed) -> {
@@ -85,7 +89,7 @@ class TopicLag {
             for (Map.Entry<TopicPartition, Long> end : ended.entrySet()) {
                 if (consumed.contains(end.getKey().topic())) {
                     OffsetAndMetadata commit = committed.get(group).get(end.getKey());
-                    long done = commit == null ? starts.get(end.getKey()) : commit.offset();
+                    long done = commit == null ? starts.getOrDefault(end.getKey(), 0L) : commit.offset();
                     records += Math.max(0, end.getValue() - done);
                     Duration age = age(group + '/' + end.getKey(), end.getValue(), done, now);
                     lag = age.compareTo(lag) > 0 ? age : lag;
@@ -96,13 +100,26 @@ class TopicLag {
         return new Seen(brokers, behind);
     }
 
-    private Map<TopicPartition, Long> offsets(Map<String, Integer> partitions, OffsetSpec spec) throws Exception {
+    /** Topics and partitions change hardly ever: they are asked for once a minute, the offsets at every look. */
+    private void describe(Map<String, List<String>> groups) throws Exception {
+        // before the first start has made them there are none
+        Set<String> topics = new HashSet<>(admin.listTopics().names().get(SECONDS, TimeUnit.SECONDS));
+        topics.retainAll(groups.values().stream().flatMap(List::stream).collect(Collectors.toSet()));
+        Set<TopicPartition> found = new HashSet<>();
+        admin.describeTopics(topics)
+                .allTopicNames()
+                .get(SECONDS, TimeUnit.SECONDS)
+                .values()
+                .forEach(topic -> topic.partitions()
+                        .forEach(partition -> found.add(new TopicPartition(topic.name(), partition.partition()))));
+        partitions = found;
+        // what was not there yet may come at any moment
+        described = topics.isEmpty() ? Instant.EPOCH : Instant.now();
+    }
+
+    private Map<TopicPartition, Long> offsets(Set<TopicPartition> of, OffsetSpec spec) throws Exception {
         Map<TopicPartition, OffsetSpec> asked = new HashMap<>();
-        partitions.forEach((topic, count) -> {
-            for (int i = 0; i < count; i++) {
-                asked.put(new TopicPartition(topic, i), spec);
-            }
-        });
+        of.forEach(partition -> asked.put(partition, spec));
         Map<TopicPartition, Long> offsets = new HashMap<>();
         admin.listOffsets(asked)
                 .all()
