@@ -34,8 +34,7 @@ class AuditPage {
         page.addAttribute("act", act);
         page.addAttribute("kind", kind);
         page.addAttribute("target", target);
-        page.addAttribute(
-                "next", entries.size() < PAGE ? null : entries.get(PAGE - 1).id());
+        page.addAttribute("next", Show.next(entries, PAGE, Audit.Entry::id));
         return "audit";
     }
 }

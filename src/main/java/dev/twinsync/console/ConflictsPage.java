@@ -5,8 +5,6 @@ import dev.twinsync.api.KnownRecords;
 import dev.twinsync.api.Problem;
 import dev.twinsync.record.Schemas;
 import java.security.Principal;
-import org.springframework.context.MessageSource;
-import org.springframework.context.i18n.LocaleContextHolder;
 import org.springframework.stereotype.Controller;
 import org.springframework.ui.Model;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -23,12 +21,12 @@ class ConflictsPage {
 
     private final KnownRecords known;
     private final Schemas schemas;
-    private final MessageSource messages;
+    private final Show show;
 
-    ConflictsPage(KnownRecords known, Schemas schemas, MessageSource messages) {
+    ConflictsPage(KnownRecords known, Schemas schemas, Show show) {
         this.known = known;
         this.schemas = schemas;
-        this.messages = messages;
+        this.show = show;
     }
 
     @GetMapping("/console/conflicts")
@@ -60,13 +58,9 @@ class ConflictsPage {
             RedirectAttributes told) {
         try {
             known.restore(conflict, person.getName(), reason);
-            told.addFlashAttribute(
-                    "done", messages.getMessage("conflict.restored", null, LocaleContextHolder.getLocale()));
+            told.addFlashAttribute("done", show.text("conflict.restored"));
         } catch (Problem refused) {
-            told.addFlashAttribute(
-                    "refused",
-                    messages.getMessage(
-                            "conflict.refused", new Object[] {refused.getMessage()}, LocaleContextHolder.getLocale()));
+            told.addFlashAttribute("refused", show.text("conflict.refused", show.told(refused.getMessage())));
         }
         return "redirect:"
                 + (schemas.has(entity) && !id.isEmpty()

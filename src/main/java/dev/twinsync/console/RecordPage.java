@@ -23,9 +23,6 @@ import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.Set;
 import java.util.TreeSet;
-import org.springframework.context.MessageSource;
-import org.springframework.context.i18n.LocaleContextHolder;
-import org.springframework.http.HttpStatus;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.stereotype.Controller;
 import org.springframework.ui.Model;
@@ -33,7 +30,6 @@ import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RequestParam;
-import org.springframework.web.server.ResponseStatusException;
 import org.springframework.web.servlet.mvc.support.RedirectAttributes;
 
 /** One record: what is true, what each system holds, and how it came to be so. */
@@ -86,7 +82,7 @@ class RecordPage {
     private final RecordActs acts;
     private final Verifications verifications;
     private final JdbcTemplate jdbc;
-    private final MessageSource messages;
+    private final Show show;
 
     RecordPage(
             KnownRecords known,
@@ -94,13 +90,13 @@ class RecordPage {
             RecordActs acts,
             Verifications verifications,
             JdbcTemplate jdbc,
-            MessageSource messages) {
+            Show show) {
         this.known = known;
         this.records = records;
         this.acts = acts;
         this.verifications = verifications;
         this.jdbc = jdbc;
-        this.messages = messages;
+        this.show = show;
     }
 
     /** @param live whether both systems are read now, beside what they are known to hold */
@@ -124,14 +120,15 @@ class RecordPage {
             Principal person,
             Model page) {
         Schema schema = known.schema(plural);
-        return acts.reveal(schema, id, needed(reason), person.getName(), () -> fill(schema, id, live, "", true, page));
+        return acts.reveal(
+                schema, id, show.needed(reason), person.getName(), () -> fill(schema, id, live, "", true, page));
     }
 
     /** Reads the record at both systems now, as an observation that the merge works like any other. */
     @PostMapping("/console/{plural:[a-z_]+}/{id}/read")
     String read(@PathVariable String plural, @PathVariable String id, Principal person, RedirectAttributes told) {
         acts.readAgain(known.schema(plural), id, person.getName());
-        told.addFlashAttribute("done", text("record.read.done"));
+        told.addFlashAttribute("done", show.text("record.read.done"));
         return "redirect:" + FrontDoor.record(plural, id);
     }
 
@@ -139,7 +136,7 @@ class RecordPage {
         Records.Snapshot snapshot = records.load(schema.entity(), List.of(id)).get(id);
         Golden golden = snapshot.golden();
         if (golden.version() == 0 && snapshot.bases().isEmpty()) {
-            throw new NoSuchElementException(text("record.unknown", text("kind." + schema.entity()), id));
+            throw new NoSuchElementException(show.text("record.unknown", show.word("kind." + schema.entity()), id));
         }
         Map<String, End> ends = new LinkedHashMap<>();
         Map<String, Map<String, Cell>> cells = new LinkedHashMap<>();
@@ -152,7 +149,7 @@ class RecordPage {
         if (live) {
             acts.look(schema, id).forEach((system, seen) -> look(system, seen, schema, golden, full, now, cells));
         }
-        page.addAttribute("title", text("kind." + schema.entity()) + ' ' + id);
+        page.addAttribute("title", show.word("kind." + schema.entity()) + ' ' + id);
         page.addAttribute("schema", schema);
         page.addAttribute("id", id);
         page.addAttribute("version", golden.version());
@@ -301,17 +298,6 @@ class RecordPage {
                 select id, state, system, slot, route, attempts, last_failed_at, error ->> 'message' as message,
                   error ->> 'code' as code, error ->> 'status' as status
                 from dead_letter where entity = ? and record_id = ? order by id desc limit ?""", schema.entity(), id, LISTED);
-    }
-
-    private String needed(String reason) {
-        if (reason.isBlank()) {
-            throw new ResponseStatusException(HttpStatus.BAD_REQUEST, text("reason.needed"));
-        }
-        return reason;
-    }
-
-    private String text(String code, Object... arguments) {
-        return messages.getMessage(code, arguments, LocaleContextHolder.getLocale());
     }
 
     /** What the timeline's entry moved, a line a field. */

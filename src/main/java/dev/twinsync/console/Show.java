@@ -13,16 +13,16 @@ import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.springframework.context.MessageSource;
 import org.springframework.context.NoSuchMessageException;
 import org.springframework.context.i18n.LocaleContextHolder;
+import org.springframework.http.HttpStatus;
 import org.springframework.stereotype.Component;
+import org.springframework.web.server.ResponseStatusException;
+import org.springframework.web.util.UriComponentsBuilder;
 
 /** How values are written on a page; templates call it as {@code @show}. */
 @Component("show")
@@ -31,28 +31,13 @@ class Show {
     private static final DateTimeFormatter UTC =
             DateTimeFormatter.ofPattern("uuuu-MM-dd HH:mm:ss").withZone(ZoneOffset.UTC);
 
-    /** Sentences of ours, and the messages that say the same in the reader's language. */
-    private static final Map<Pattern, String> TOLD = new LinkedHashMap<>();
-
-    static {
-        Map.of(
-                        "paused by (.+)", "told.paused.by",
-                        "(\\d+) of (\\d+) failed again", "told.paused.failed",
-                        "the canary failed again: (\\d+) of (\\d+)", "told.paused.canary",
-                        "the letter is (\\w+); only an? (?:open|discarded) one can be \\w+", "told.letter.is",
-                        "a newer letter of this record at this system is open", "told.letter.newer",
-                        "the retry is (\\w+)", "told.retry.is",
-                        "the body can't be used", "told.body",
-                        "nothing is held back", "told.held.nothing",
-                        "(\\S+) can't be used", "told.field")
-                .forEach((sentence, code) -> TOLD.put(Pattern.compile(sentence), code));
-    }
-
     private final MessageSource messages;
+    private final Sentences sentences;
     private final Schemas schemas;
 
-    Show(MessageSource messages, Schemas schemas) {
+    Show(MessageSource messages, Sentences sentences, Schemas schemas) {
         this.messages = messages;
+        this.sentences = sentences;
         this.schemas = schemas;
     }
 
@@ -145,37 +130,27 @@ class Show {
         return "/console/flows#" + id;
     }
 
-    /** A note of the history in the reader's language where it is one of ours; what a system said is shown as it is. */
-    public String note(String note) {
-        return messages.getMessage("note." + note, null, told(note), LocaleContextHolder.getLocale());
+    /** A message with its arguments, or the code where there is none. */
+    public String text(String code, Object... arguments) {
+        return messages.getMessage(code, arguments, code, LocaleContextHolder.getLocale());
     }
 
-    /** A message with numbers in it. */
-    String text(String code, long n) {
-        return messages.getMessage(code, new Object[] {String.valueOf(n)}, LocaleContextHolder.getLocale());
+    /** A person's reason for an act that needs one. */
+    String needed(String reason) {
+        if (reason == null || reason.isBlank()) {
+            throw new ResponseStatusException(HttpStatus.BAD_REQUEST, text("reason.needed"));
+        }
+        return reason;
     }
 
-    /** A sentence of ours, as a call would answer it, in the reader's language; any other as it is. */
+    /** Where a list goes on: the id of its last row, or null where the page is not full. */
+    static <T> Object next(List<T> rows, int page, Function<T, ?> id) {
+        return rows.size() < page ? null : id.apply(rows.get(rows.size() - 1));
+    }
+
+    /** A sentence of ours, as a call would answer it, in the reader's language; what a system said is shown as it is. */
     public String told(String sentence) {
-        if (sentence == null) {
-            return null;
-        }
-        for (Map.Entry<Pattern, String> known : TOLD.entrySet()) {
-            Matcher matcher = known.getKey().matcher(sentence);
-            if (matcher.matches()) {
-                Object[] parts = new Object[matcher.groupCount()];
-                for (int i = 0; i < parts.length; i++) {
-                    String part = matcher.group(i + 1);
-                    parts[i] = switch (known.getValue()) {
-                        case "told.letter.is" -> word("letter." + part);
-                        case "told.retry.is" -> word("operation." + part);
-                        default -> part;
-                    };
-                }
-                return messages.getMessage(known.getValue(), parts, LocaleContextHolder.getLocale());
-            }
-        }
-        return safe(sentence);
+        return sentence == null ? null : sentences.in(LocaleContextHolder.getLocale(), safe(sentence), this::word);
     }
 
     /** What the entries of a timeline moved. */
@@ -209,15 +184,30 @@ class Show {
         return schemas.has(entity) ? FrontDoor.record(schemas.of(entity).plural(), id) : null;
     }
 
-    private String rest(String code, long n) {
-        return n == 0 ? "" : " " + text(code, n);
+    /** Where what an act was done to is shown, or null where it has no page. */
+    public String target(String kind, String target) {
+        if (kind == null || target == null) {
+            return null;
+        }
+        return switch (kind) {
+            case "letter" -> "/console/letters/" + target;
+            case "operation" -> "/console/letters/retries/" + target;
+            case "verification" -> "/console/verification/" + target;
+            case "group" ->
+                UriComponentsBuilder.fromPath("/console/letters/list")
+                        .queryParam("group", "{group}")
+                        .buildAndExpand(target)
+                        .encode()
+                        .toUriString();
+            case "flow" -> flow(target);
+            case "system" -> "/console/flows#capture";
+            case "conflict" -> "/console/conflicts?state=all&after=" + (Long.parseLong(target) + 1);
+            default -> record(kind, target);
+        };
     }
 
-    private String text(String code, Object argument) {
-        return messages.getMessage(
-                code,
-                new Object[] {argument instanceof Long n ? String.valueOf(n) : argument},
-                LocaleContextHolder.getLocale());
+    private String rest(String code, long n) {
+        return n == 0 ? "" : " " + text(code, n);
     }
 
     private static Instant instant(Object at) {

@@ -12,8 +12,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.springframework.context.MessageSource;
-import org.springframework.context.i18n.LocaleContextHolder;
+import java.util.stream.Collectors;
 import org.springframework.http.HttpStatus;
 import org.springframework.stereotype.Controller;
 import org.springframework.ui.Model;
@@ -34,13 +33,13 @@ class VerificationPage {
     private final Verifications verifications;
     private final Diagnosis diagnosis;
     private final Schemas schemas;
-    private final MessageSource messages;
+    private final Show show;
 
-    VerificationPage(Verifications verifications, Diagnosis diagnosis, Schemas schemas, MessageSource messages) {
+    VerificationPage(Verifications verifications, Diagnosis diagnosis, Schemas schemas, Show show) {
         this.verifications = verifications;
         this.diagnosis = diagnosis;
         this.schemas = schemas;
-        this.messages = messages;
+        this.show = show;
     }
 
     @GetMapping("/console/verification")
@@ -49,8 +48,7 @@ class VerificationPage {
         page.addAttribute("runs", runs.stream().map(VerificationPage::told).toList());
         page.addAttribute("state", verifications.state());
         page.addAttribute("schemas", schemas);
-        page.addAttribute(
-                "next", runs.size() < PAGE ? null : runs.get(runs.size() - 1).get("run"));
+        page.addAttribute("next", Show.next(runs, PAGE, one -> one.get("run")));
         return "verification";
     }
 
@@ -69,11 +67,7 @@ class VerificationPage {
         page.addAttribute("systems", systems((String) told.get("entity")));
         page.addAttribute("kind", kind);
         page.addAttribute("state", state);
-        page.addAttribute(
-                "next",
-                differences.size() < PAGE
-                        ? null
-                        : differences.get(differences.size() - 1).get("id"));
+        page.addAttribute("next", Show.next(differences, PAGE, one -> one.get("id")));
         return "verification-run";
     }
 
@@ -86,7 +80,10 @@ class VerificationPage {
 
     @GetMapping("/console/verification/diagnosis")
     String diagnosis(Model page) {
-        page.addAttribute("findings", diagnosis.diagnose());
+        Map<Boolean, List<Diagnosis.Finding>> found = diagnosis.diagnose().stream()
+                .collect(Collectors.partitioningBy(finding -> finding.state().equals("ok")));
+        page.addAttribute("wrong", found.get(false));
+        page.addAttribute("well", found.get(true));
         return "verification-diagnosis";
     }
 
@@ -104,7 +101,7 @@ class VerificationPage {
             throw new ResponseStatusException(HttpStatus.BAD_REQUEST, "entity, repair");
         }
         if (!repair.equals("none") && reason.isBlank()) {
-            told.addFlashAttribute("refused", text("reason.needed"));
+            told.addFlashAttribute("refused", show.text("reason.needed"));
             return "redirect:/console/verification";
         }
         Set<String> some = new LinkedHashSet<>();
@@ -112,7 +109,7 @@ class VerificationPage {
         for (String id : some) {
             String why = schemas.of(entity).refuseId(id);
             if (why != null || some.size() > MOST_IDS) {
-                told.addFlashAttribute("refused", text("verification.ids.refused", MOST_IDS));
+                told.addFlashAttribute("refused", show.text("verification.ids.refused", MOST_IDS));
                 return "redirect:/console/verification";
             }
         }
@@ -121,7 +118,7 @@ class VerificationPage {
                     entity, some.isEmpty() ? null : some, repair, person.getName(), reason.isBlank() ? null : reason);
             return "redirect:/console/verification/" + run;
         } catch (Verifications.Refused refused) {
-            told.addFlashAttribute("refused", refused.getMessage());
+            told.addFlashAttribute("refused", show.told(refused.getMessage()));
             return "redirect:/console/verification";
         }
     }
@@ -134,10 +131,7 @@ class VerificationPage {
             Principal person,
             RedirectAttributes told) {
         boolean plain = act.equals("pause") || act.equals("resume");
-        if (!plain && reason.isBlank()) {
-            throw new ResponseStatusException(HttpStatus.BAD_REQUEST, text("reason.needed"));
-        }
-        String why = reason.isBlank() ? null : reason;
+        String why = plain && reason.isBlank() ? null : show.needed(reason);
         long shown = run;
         try {
             switch (act) {
@@ -147,9 +141,9 @@ class VerificationPage {
                 case "cancel" -> verifications.cancel(run, person.getName(), why);
                 default -> shown = verifications.undo(run, null, person.getName(), why);
             }
-            told.addFlashAttribute("done", text("verification." + act + ".done"));
+            told.addFlashAttribute("done", show.text("verification." + act + ".done"));
         } catch (Verifications.Refused refused) {
-            told.addFlashAttribute("refused", text("verification.refused", refused.getMessage()));
+            told.addFlashAttribute("refused", show.text("verification.refused", show.told(refused.getMessage())));
         }
         return "redirect:/console/verification/" + shown;
     }
@@ -177,9 +171,5 @@ class VerificationPage {
         run.put("all", found.values().stream().mapToLong(Long::longValue).sum());
         run.put("open", row.get("ended_at") == null);
         return run;
-    }
-
-    private String text(String code, Object... arguments) {
-        return messages.getMessage(code, arguments, LocaleContextHolder.getLocale());
     }
 }

@@ -249,10 +249,10 @@ public class Diagnosis {
     }
 
     private void contract(List<Finding> found, String system, Schema schema) {
-        String of = " of " + schema.plural() + " at " + system;
+        String what = schema.plural() + " at " + system;
         check(
                 found,
-                "reads" + of,
+                "reads of " + what,
                 "see MINI_API_URL and MINI_API_KEY, and the flow read-" + system + '-' + schema.plural(),
                 () -> {
                     Map<String, Observation> looks = ends.look(system, schema, List.of("twinsync-diagnosis"));
@@ -262,7 +262,7 @@ public class Diagnosis {
                 });
         check(
                 found,
-                "changes" + of,
+                "changes of " + what,
                 "give /changes as the contract says, see the flow find-" + system + '-' + schema.plural(),
                 () -> {
                     JsonNode page = ends.changes(system, schema);
@@ -273,14 +273,18 @@ public class Diagnosis {
                     }
                     return "as the contract says";
                 });
-        check(found, "listing" + of, "without it verification reads record by record, and sees no surplus ones", () -> {
-            Ends.Listed page = ends.list(system, schema, "");
-            if (page == null) {
-                throw new Warning("there is none (404)");
-            }
-            return page.looks().size() + " records of the first page";
-        });
-        check(found, "digests" + of, "give them as the contract says, or verification lists all records", () -> {
+        check(
+                found,
+                "listing of " + what,
+                "without it verification reads record by record, and sees no surplus ones",
+                () -> {
+                    Ends.Listed page = ends.list(system, schema, "");
+                    if (page == null) {
+                        throw new Warning("there is none (404)");
+                    }
+                    return page.looks().size() + " records of the first page";
+                });
+        check(found, "digests of " + what, "give them as the contract says, or verification lists all records", () -> {
             Map<Integer, String> buckets = ends.buckets(system, schema);
             if (buckets == null) {
                 throw new Warning("there are none (404)");
@@ -317,7 +321,11 @@ public class Diagnosis {
             while (cause.getCause() != null && cause.getCause() != cause) {
                 cause = cause.getCause();
             }
-            found.add(new Finding(name, "fault", cause.getClass().getSimpleName() + ": " + cause.getMessage(), remedy));
+            // what is ours says it all
+            String says = cause instanceof IllegalStateException
+                    ? cause.getMessage()
+                    : cause.getClass().getSimpleName() + ": " + cause.getMessage();
+            found.add(new Finding(name, "fault", says, remedy));
         }
     }
 }

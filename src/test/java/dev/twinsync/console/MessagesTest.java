@@ -9,8 +9,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Properties;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
@@ -20,6 +23,8 @@ class MessagesTest {
     private static final Path RESOURCES = Path.of("src/main/resources");
     private static final Pattern USED = Pattern.compile("#\\{([a-z0-9_.-]+)[}(]");
     private static final Pattern BUILT = Pattern.compile("(?:#\\{'|@show\\.word\\(')([a-z0-9_.-]+\\.)'");
+
+    private static final Pattern ACT = Pattern.compile("\\b[Aa]ct\\([^;{]*?\"([a-z]+\\.[a-z-]+)\"");
 
     @Test
     void everyMessageOfAPageIsThereInBothLanguages() throws IOException {
@@ -57,6 +62,59 @@ class MessagesTest {
             }
         }
         assertThat(breaches).isEmpty();
+    }
+
+    @Test
+    void everyActHasItsWordsInTheAudit() throws IOException {
+        Properties english = read("messages.properties");
+        List<String> acts = new ArrayList<>();
+        try (Stream<Path> sources = Files.walk(Path.of("src/main/java"))) {
+            for (Path source : sources.filter(Files::isRegularFile).toList()) {
+                for (Matcher act = ACT.matcher(Files.readString(source)); act.find(); ) {
+                    acts.add(act.group(1));
+                }
+            }
+        }
+        assertThat(acts).contains("letter.retry", "flow.pause", "record.reveal", "capture.switch");
+        assertThat(acts).allSatisfy(act -> assertThat(english).containsKey("act." + act));
+    }
+
+    /** A sentence that was changed where it is said would be shown in English, and nobody would notice. */
+    @Test
+    void everySentenceInChineseIsOneThatTheServiceSays() throws IOException {
+        StringBuilder said = new StringBuilder();
+        try (Stream<Path> sources = Files.walk(Path.of("src/main/java"))) {
+            for (Path source : sources.filter(Files::isRegularFile).toList()) {
+                said.append(Files.readString(source).replaceAll("\"\\s*\\+\\s*\"", ""));
+            }
+        }
+        List<String> breaches = new ArrayList<>();
+        int sentences = 0;
+        for (String line : Files.readAllLines(RESOURCES.resolve("sentences_zh_CN.txt"))) {
+            if (line.isBlank() || line.startsWith("#")) {
+                continue;
+            }
+            sentences++;
+            String[] both = line.split(" => ");
+            if (both.length != 2 || !holes(both[1]).equals(holes(both[0]))) {
+                breaches.add(line + ": both sides have the same holes");
+            }
+            for (String part : both[0].split("\\{\\d}")) {
+                if (part.length() > 3 && !said.toString().contains(part)) {
+                    breaches.add(line + ": nobody says “" + part + "”");
+                }
+            }
+        }
+        assertThat(breaches).isEmpty();
+        assertThat(sentences).isGreaterThan(100);
+    }
+
+    private static Set<String> holes(String sentence) {
+        return Pattern.compile("\\{(?:[a-z.]+:)?(\\d)}")
+                .matcher(sentence)
+                .results()
+                .map(hole -> hole.group(1))
+                .collect(Collectors.toCollection(TreeSet::new));
     }
 
     private static Properties read(String file) throws IOException {

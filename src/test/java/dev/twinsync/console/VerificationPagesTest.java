@@ -117,8 +117,8 @@ class VerificationPagesTest extends Browsing {
         assertThat(page.locator("details.act")).hasCount(0);
         assertThat(page.locator(".cards .card")).not().hasCount(0);
         page.locator("text=Diagnosis").click();
-        assertThat(page.locator("tbody")).containsText("app database", new ContainsTextOptions().setTimeout(60_000));
-        assertThat(page.locator("tbody")).containsText("digests of orders at mini");
+        assertThat(page.locator("main")).containsText("app database", new ContainsTextOptions().setTimeout(60_000));
+        assertThat(page.locator("main")).containsText("digests of orders at mini");
         // nor by a call of the form
         Object status = page.evaluate("""
                 async () => (await fetch('/console/verification', {method: 'POST', body: new URLSearchParams({
