@@ -3,6 +3,7 @@ package dev.twinsync.api;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.audit.Audit;
 import dev.twinsync.backfill.Backfill;
 import dev.twinsync.backfill.Backfills;
 import dev.twinsync.record.Json;
@@ -33,10 +34,12 @@ class BackfillController {
 
     private final Backfills backfills;
     private final Schemas schemas;
+    private final Audit audit;
 
-    BackfillController(Backfills backfills, Schemas schemas) {
+    BackfillController(Backfills backfills, Schemas schemas, Audit audit) {
         this.backfills = backfills;
         this.schemas = schemas;
+        this.audit = audit;
     }
 
     @PostMapping
@@ -67,12 +70,17 @@ class BackfillController {
         if (!problems.isEmpty()) {
             throw new Problem(HttpStatus.UNPROCESSABLE_ENTITY, "the backfill can't be begun", problems);
         }
-        return shown(backfills.start(
-                entity,
-                systems,
-                dryRun.asBoolean(false),
-                rate.isMissingNode() ? null : rate.asInt(),
-                "asked for by " + caller.getName()));
+        boolean dry = dryRun.asBoolean(false);
+        Audit.Act act = new Audit.Act(
+                caller.getName(), "backfill.begin", "backfill", null, null, Map.of("entity", entity, "dry_run", dry));
+        return shown(audit.act(
+                act,
+                () -> backfills.start(
+                        entity,
+                        systems,
+                        dry,
+                        rate.isMissingNode() ? null : rate.asInt(),
+                        "asked for by " + caller.getName())));
     }
 
     private List<String> systems(JsonNode asked, String entity, List<Schema.Problem> problems) {
@@ -109,12 +117,17 @@ class BackfillController {
     }
 
     @DeleteMapping("/{run:\\d+}")
-    ObjectNode cancel(@PathVariable long run) {
-        if (!backfills.cancel(run)) {
-            throw new Problem(
-                    HttpStatus.CONFLICT, "the backfill is " + backfills.of(run).state());
-        }
-        return shown(backfills.of(run));
+    ObjectNode cancel(@PathVariable long run, Principal caller) {
+        Audit.Act act =
+                new Audit.Act(caller.getName(), "backfill.cancel", "backfill", String.valueOf(run), null, Map.of());
+        return audit.act(act, () -> {
+            if (!backfills.cancel(run)) {
+                throw new Problem(
+                        HttpStatus.CONFLICT,
+                        "the backfill is " + backfills.of(run).state());
+            }
+            return shown(backfills.of(run));
+        });
     }
 
     @GetMapping("/{run:\\d+}/differences")

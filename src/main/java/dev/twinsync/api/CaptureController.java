@@ -15,6 +15,7 @@ import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RequestBody;
 import org.springframework.web.bind.annotation.RequestMapping;
+import org.springframework.web.bind.annotation.RequestParam;
 import org.springframework.web.bind.annotation.RestController;
 
 /** By which scheme a system's changes are learned, and the switch to another. */
@@ -46,7 +47,8 @@ class CaptureController {
     @PostMapping
     ObjectNode set(@PathVariable String system, @RequestBody byte[] body, Principal caller) {
         known(system);
-        JsonNode scheme = Bodies.object(body).path("scheme");
+        ObjectNode given = Bodies.object(body);
+        JsonNode scheme = given.path("scheme");
         if (!scheme.isTextual() || !schemes.choices(system).contains(scheme.asText())) {
             throw new Problem(
                     HttpStatus.UNPROCESSABLE_ENTITY,
@@ -55,7 +57,7 @@ class CaptureController {
                             "/scheme", "scheme", "one of " + schemes.choices(system) + " is needed")));
         }
         try {
-            schemes.set(system, scheme.asText(), caller.getName());
+            schemes.set(system, scheme.asText(), caller.getName(), Bodies.reason(given));
         } catch (CaptureSchemes.Refused e) {
             throw new Problem(HttpStatus.CONFLICT, e.getMessage());
         }
@@ -64,8 +66,8 @@ class CaptureController {
 
     /** Forgets the switch: the environment decides again. */
     @DeleteMapping
-    ObjectNode forget(@PathVariable String system) {
-        schemes.forget(known(system));
+    ObjectNode forget(@PathVariable String system, @RequestParam(required = false) String reason, Principal caller) {
+        schemes.forget(known(system), caller.getName(), reason);
         return scheme(system);
     }
 

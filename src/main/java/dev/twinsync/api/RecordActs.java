@@ -84,12 +84,12 @@ public class RecordActs {
      *
      * @throws Problem where nothing is held back
      */
-    public void release(Schema schema, String system, String who) {
+    public void release(Schema schema, String system, String who, String reason) {
         if (capture.brake(system, schema.entity()).isEmpty()) {
             throw new Problem(HttpStatus.CONFLICT, "nothing is held back");
         }
         audit.act(
-                new Audit.Act(who, "sweep.release", "flow", "sweep-" + system + '-' + schema.plural(), null),
+                new Audit.Act(who, "sweep.release", "flow", "sweep-" + system + '-' + schema.plural(), reason),
                 () -> capture.release(system, schema.entity()));
     }
 }

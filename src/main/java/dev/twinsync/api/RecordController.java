@@ -94,10 +94,18 @@ class RecordController {
         }
     }
 
-    /** Lets through a mass deletion that the key sweep holds back. */
+    /**
+     * Lets through a mass deletion that the key sweep holds back.
+     *
+     * @param body {@code {reason}}, or nothing
+     */
     @PostMapping("/sweeps/{system}/{plural}/release")
-    ObjectNode release(@PathVariable String system, @PathVariable String plural, Principal caller) {
-        acts.release(known.schema(plural), system, caller.getName());
+    ObjectNode release(
+            @PathVariable String system,
+            @PathVariable String plural,
+            @RequestBody(required = false) byte[] body,
+            Principal caller) {
+        acts.release(known.schema(plural), system, caller.getName(), reason(body));
         return Json.MAPPER.createObjectNode().put("state", "released");
     }
 }

@@ -75,6 +75,8 @@ class Security {
                         .hasAnyRole(READS)
                         .requestMatchers(HttpMethod.GET, "/capture/*", "/backfills/**")
                         .hasAnyRole(READS)
+                        .requestMatchers("/capture/*")
+                        .hasAnyRole("OPS", "ADMIN")
                         .requestMatchers(HttpMethod.GET, "/*/*")
                         .hasAnyRole("BACKEND", "OPS", "VIEWER", "OPERATOR", "ADMIN")
                         .requestMatchers(

@@ -1,5 +1,6 @@
 package dev.twinsync.capture;
 
+import dev.twinsync.audit.Audit;
 import dev.twinsync.flow.KafkaClients;
 import dev.twinsync.flow.Outages;
 import dev.twinsync.record.Schema;
@@ -50,6 +51,7 @@ public class CaptureSchemes {
     private final LogSlot slots;
     private final KafkaClients kafka;
     private final Outages outages;
+    private final Audit audit;
     private final Set<String> hindered = new TreeSet<>();
     private volatile Map<String, String> wanted = Map.of();
 
@@ -62,7 +64,8 @@ public class CaptureSchemes {
             TableLogs logs,
             LogSlot slots,
             KafkaClients kafka,
-            Outages outages) {
+            Outages outages,
+            Audit audit) {
         this.camel = camel;
         this.schemas = schemas;
         this.jdbc = jdbc;
@@ -72,6 +75,7 @@ public class CaptureSchemes {
         this.slots = slots;
         this.kafka = kafka;
         this.outages = outages;
+        this.audit = audit;
         for (String system : systems()) {
             String configured = configured(system);
             if (!NONE.equals(configured) && !SCHEMES.contains(configured)) {
@@ -141,27 +145,35 @@ public class CaptureSchemes {
      *
      * @throws Refused where the scheme can't run, with what is in the way; nothing was changed then
      */
-    public void set(String system, String scheme, String who) {
+    public void set(String system, String scheme, String who, String reason) {
         if (!choices(system).contains(scheme)) {
             throw new Refused("scheme: one of " + choices(system) + " is needed");
         }
-        for (RouteDefinition flow : flows(scheme, system)) {
-            try {
-                possible(flow);
-            } catch (Exception e) {
-                throw new Refused(flow.getRouteId() + " can't run: " + e.getMessage());
+        audit.act(act("capture.switch", system, who, reason, Map.of("scheme", scheme)), () -> {
+            for (RouteDefinition flow : flows(scheme, system)) {
+                try {
+                    possible(flow);
+                } catch (Exception e) {
+                    throw new Refused(flow.getRouteId() + " can't run: " + e.getMessage());
+                }
             }
-        }
-        jdbc.update("""
-                insert into capture_scheme (system, scheme, set_by) values (?, ?, ?)
-                on conflict (system) do update set scheme = excluded.scheme, set_by = excluded.set_by,
-                  set_at = clock_timestamp()""", system, scheme, who);
-        LOG.info("{} is captured by {} from now on, said {}", system, scheme, who);
+            jdbc.update("""
+                    insert into capture_scheme (system, scheme, set_by) values (?, ?, ?)
+                    on conflict (system) do update set scheme = excluded.scheme, set_by = excluded.set_by,
+                      set_at = clock_timestamp()""", system, scheme, who);
+            LOG.info("{} is captured by {} from now on, said {}", system, scheme, who);
+        });
     }
 
     /** Forgets a switch: the environment decides again. */
-    public void forget(String system) {
-        jdbc.update("delete from capture_scheme where system = ?", system);
+    public void forget(String system, String who, String reason) {
+        audit.act(
+                act("capture.forget", system, who, reason, Map.of()),
+                () -> jdbc.update("delete from capture_scheme where system = ?", system));
+    }
+
+    private static Audit.Act act(String act, String system, String who, String reason, Map<String, ?> detail) {
+        return new Audit.Act(who, act, "system", system, reason, detail);
     }
 
     /** Whether a flow that does not run is not meant to. */

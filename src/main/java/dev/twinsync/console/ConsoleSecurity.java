@@ -28,7 +28,8 @@ import org.springframework.security.web.util.matcher.RequestMatcher;
 
 /**
  * The console's own rights: people sign in by a form and have a session that ends. Viewers see, operators and admins
- * act; whoever is not signed in sees the login page and its assets alone. The API's chain stays without sessions.
+ * act, and admins alone switch how changes are captured; whoever is not signed in sees the login page and its assets
+ * alone. The API's chain stays without sessions.
  */
 @Configuration
 class ConsoleSecurity {
@@ -95,6 +96,8 @@ class ConsoleSecurity {
                         .permitAll()
                         .requestMatchers(HttpMethod.GET, "/", "/console", "/console/**")
                         .hasAnyRole("VIEWER", "OPERATOR", "ADMIN")
+                        .requestMatchers(HttpMethod.POST, "/console/capture/*")
+                        .hasRole("ADMIN")
                         .anyRequest()
                         .hasAnyRole("OPERATOR", "ADMIN"))
                 .exceptionHandling(refusals -> refusals.authenticationEntryPoint((request, response, e) -> {

@@ -22,14 +22,13 @@ import org.springframework.boot.actuate.health.Health;
 import org.springframework.boot.actuate.health.HealthComponent;
 import org.springframework.boot.actuate.health.HealthEndpoint;
 import org.springframework.boot.actuate.health.Status;
-import org.springframework.context.MessageSource;
-import org.springframework.context.i18n.LocaleContextHolder;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.stereotype.Controller;
 import org.springframework.ui.Model;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
+import org.springframework.web.bind.annotation.RequestParam;
 import org.springframework.web.servlet.mvc.support.RedirectAttributes;
 
 /** Whether all is well, and where not, the way to what mends it. */
@@ -93,7 +92,6 @@ class OverviewPage {
     private final HealthEndpoint health;
     private final Verifications verifications;
     private final JdbcTemplate jdbc;
-    private final MessageSource messages;
     private final Show show;
 
     OverviewPage(
@@ -108,7 +106,6 @@ class OverviewPage {
             HealthEndpoint health,
             Verifications verifications,
             JdbcTemplate jdbc,
-            MessageSource messages,
             Show show) {
         this.schemas = schemas;
         this.outages = outages;
@@ -121,7 +118,6 @@ class OverviewPage {
         this.health = health;
         this.verifications = verifications;
         this.jdbc = jdbc;
-        this.messages = messages;
         this.show = show;
     }
 
@@ -141,16 +137,20 @@ class OverviewPage {
     /** Lets through a mass deletion that a sweep holds back. */
     @PostMapping("/console/sweeps/{system}/{plural}/release")
     String release(
-            @PathVariable String system, @PathVariable String plural, Principal person, RedirectAttributes told) {
+            @PathVariable String system,
+            @PathVariable String plural,
+            @RequestParam(defaultValue = "") String reason,
+            Principal person,
+            RedirectAttributes told) {
         Schema schema = schemas.all().stream()
                 .filter(one -> one.plural().equals(plural))
                 .findFirst()
                 .orElseThrow(() -> new java.util.NoSuchElementException(plural));
         try {
-            acts.release(schema, system, person.getName());
-            told.addFlashAttribute("done", text("sweep.released"));
+            acts.release(schema, system, person.getName(), show.needed(reason));
+            told.addFlashAttribute("done", show.text("sweep.released"));
         } catch (Problem refused) {
-            told.addFlashAttribute("refused", refused.getMessage());
+            told.addFlashAttribute("refused", show.told(refused.getMessage()));
         }
         return "redirect:/console";
     }
@@ -214,19 +214,19 @@ class OverviewPage {
             troubles.add(new Trouble(
                     "bad",
                     system == null
-                            ? text("trouble.waits", prefix, show.ago(outage.since()))
-                            : text("trouble.outage", show.word("system." + system), show.ago(outage.since())),
+                            ? show.text("trouble.waits", prefix, show.ago(outage.since()))
+                            : show.text("trouble.outage", show.word("system." + system), show.ago(outage.since())),
                     Show.safe(outage.cause()),
                     "/console/flows#" + first(all, prefix)));
         });
         capture.troubles()
                 .forEach((flow, why) -> troubles.add(
-                        new Trouble("bad", text("trouble.poll", flow), Show.safe(why), "/console/flows#" + flow)));
+                        new Trouble("bad", show.text("trouble.poll", flow), Show.safe(why), "/console/flows#" + flow)));
         for (Flows.Flow flow : all) {
             if (flow.stop() != null) {
                 troubles.add(new Trouble(
                         "wait",
-                        text(
+                        show.text(
                                 "trouble." + flow.stop().state(),
                                 flow.id(),
                                 flow.stop().who(),
@@ -234,17 +234,18 @@ class OverviewPage {
                         flow.stop().reason(),
                         "/console/flows#" + flow.id()));
             } else if (flow.state().equals("stopped")) {
-                troubles.add(new Trouble("bad", text("trouble.down", flow.id()), null, "/console/flows#" + flow.id()));
+                troubles.add(
+                        new Trouble("bad", show.text("trouble.down", flow.id()), null, "/console/flows#" + flow.id()));
             }
         }
         for (Line line : lines) {
             if (!line.level().equals("good")) {
                 troubles.add(new Trouble(
                         line.level(),
-                        text(
+                        show.text(
                                 "trouble.late",
-                                text("kind." + line.entity()),
-                                text("system." + line.system()),
+                                show.word("kind." + line.entity()),
+                                show.word("system." + line.system()),
                                 show.lasted(line.lag())),
                         null,
                         FrontDoor.record(schemas.of(line.entity()).plural(), line.oldestId())));
@@ -254,7 +255,7 @@ class OverviewPage {
             if (offset.abs().compareTo(Clocks.SUSPECT) > 0) {
                 troubles.add(new Trouble(
                         "wait",
-                        text("trouble.clock", text("system." + system), show.lasted(offset.abs())),
+                        show.text("trouble.clock", show.word("system." + system), show.lasted(offset.abs())),
                         null,
                         "/console/flows"));
             }
@@ -262,7 +263,7 @@ class OverviewPage {
         if (ages.all() > 0) {
             troubles.add(new Trouble(
                     ages.week() + ages.older() > 0 ? "bad" : "wait",
-                    text("trouble.letters", ages.all()),
+                    show.text("trouble.letters", ages.all()),
                     null,
                     "/console/letters"));
         }
@@ -270,8 +271,11 @@ class OverviewPage {
             if (((Number) told.get("divergent")).longValue() > 0) {
                 troubles.add(new Trouble(
                         "wait",
-                        text("trouble.divergent", text("kind." + entity), told.get("divergent"), show.seconds((Number)
-                                told.get("divergent_oldest_seconds"))),
+                        show.text(
+                                "trouble.divergent",
+                                show.word("kind." + entity),
+                                told.get("divergent"),
+                                show.seconds((Number) told.get("divergent_oldest_seconds"))),
                         null,
                         "/console/verification"));
             }
@@ -295,7 +299,7 @@ class OverviewPage {
                     one.getDetails().getOrDefault("cause", one.getDetails().get("error"));
             troubles.add(new Trouble(
                     "bad",
-                    text("trouble.health", name, one.getStatus().getCode()),
+                    show.text("trouble.health", name, one.getStatus().getCode()),
                     cause == null ? null : Show.safe(cause.toString()),
                     "/console/flows"));
         }
@@ -338,9 +342,5 @@ class OverviewPage {
                 .filter(id -> id.startsWith(prefix))
                 .findFirst()
                 .orElse("");
-    }
-
-    private String text(String code, Object... arguments) {
-        return messages.getMessage(code, arguments, code, LocaleContextHolder.getLocale());
     }
 }

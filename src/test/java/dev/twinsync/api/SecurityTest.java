@@ -133,6 +133,25 @@ class SecurityTest {
     }
 
     @Test
+    void anAdminMaySwitchHowChangesAreLearnedAndAnOperatorMayNot() throws Exception {
+        for (String verb : List.of("POST", "DELETE")) {
+            assertThat(capture("operator", verb)).isEqualTo(403);
+        }
+        assertThat(capture("operator", "GET")).isEqualTo(200);
+        // it is asked what to switch to, and why
+        assertThat(capture("admin", "POST")).isEqualTo(422);
+    }
+
+    private static int capture(String person, String verb) throws Exception {
+        String named = Base64.getEncoder().encodeToString((person + ':' + person).getBytes(StandardCharsets.UTF_8));
+        return caller.send(caller.request(null, "/capture/app")
+                        .header("Authorization", "Basic " + named)
+                        .header("Content-Type", "application/json")
+                        .method(verb, BodyPublishers.ofString("{}")))
+                .statusCode();
+    }
+
+    @Test
     void noPageIsShownWithoutALogin() throws Exception {
         for (String page : PAGES) {
             if (page.equals("GET /login")) {

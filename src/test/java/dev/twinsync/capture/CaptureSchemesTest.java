@@ -220,7 +220,8 @@ class CaptureSchemesTest {
     @Test
     @Order(3)
     void aFeedWhoseTopicsAreMissingIsRefusedAndNamesThem() throws Exception {
-        var answer = call(service, "ops-key", "POST", "/capture/app", "{\"scheme\":\"feed\"}");
+        var answer = call(
+                service, "ops-key", "POST", "/capture/app", "{\"scheme\":\"feed\",\"reason\":\"they have Debezium\"}");
         assertThat(answer.statusCode()).isEqualTo(409);
         assertThat(answer.body()).contains("app.public.users").contains("twinsync.capture.app.feed");
         assertThat(get(service, "/capture/app").path("scheme").asText()).isEqualTo("log");
@@ -307,7 +308,7 @@ class CaptureSchemesTest {
         Set<String> made = new TreeSet<>();
         int number = 0;
         for (String scheme : List.of("log", "poll", "log", "poll")) {
-            call(service, "ops-key", "POST", "/capture/app", "{\"scheme\":\"" + scheme + "\"}");
+            call(service, "ops-key", "POST", "/capture/app", "{\"scheme\":\"" + scheme + "\",\"reason\":\"a test\"}");
             do {
                 for (int i = 0; i < 20; i++) {
                     String id = "s-" + ++number;

@@ -100,8 +100,8 @@ public final class OwnWorld implements AutoCloseable {
 
     /** Switches by the API and waits until the new scheme runs and the former does not. */
     public void switchTo(ConfigurableApplicationContext service, String scheme) throws Exception {
-        HttpResponse<String> answer =
-                call(service, "ops-key", "POST", "/capture/app", "{\"scheme\":\"" + scheme + "\"}");
+        HttpResponse<String> answer = call(
+                service, "ops-key", "POST", "/capture/app", "{\"scheme\":\"" + scheme + "\",\"reason\":\"a test\"}");
         assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
         soon(() -> assertThat(get(service, "/capture/app").path("running").asText())
                 .isEqualTo(scheme));

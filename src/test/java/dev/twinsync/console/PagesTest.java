@@ -4,8 +4,11 @@ import static com.microsoft.playwright.assertions.PlaywrightAssertions.assertTha
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import com.microsoft.playwright.Locator;
 import com.microsoft.playwright.Page;
 import com.microsoft.playwright.Response;
+import com.microsoft.playwright.options.FormData;
+import com.microsoft.playwright.options.RequestOptions;
 import java.time.Duration;
 import java.util.Map;
 import java.util.regex.Pattern;
@@ -131,6 +134,88 @@ class PagesTest extends Browsing {
         row.locator("summary:text-is('" + act + "')").click();
         row.locator("details[open] [name=reason]").fill(reason);
         row.locator("details[open] button").click();
+    }
+
+    @Test
+    void aMassDeletionIsHeldBackUntilSomebodyLetsItThroughForAReason() {
+        app.update("insert into users (user_id, nickname) select 'page-gone-' || n, '众' from generate_series(1, 60) n");
+        soon(() -> assertThat(gone(false)).isEqualTo(60));
+        app.update("delete from users where user_id like 'page-gone-%'");
+        Page page = as("operator");
+        Locator held = page.locator(".troubles li.bad").filter(new Locator.FilterOptions().setHasText("mass deletion"));
+        soon(() -> {
+            page.navigate(home + "/console");
+            assertThat(held.count()).isEqualTo(1);
+        });
+        assertThat(gone(false)).isEqualTo(60);
+        held.locator("summary").click();
+        held.locator("[name=reason]").fill("the test users may go");
+        held.locator("form button").click();
+        assertThat(page.locator(".flash")).isVisible();
+        soon(() -> assertThat(gone(true)).isEqualTo(60));
+        page.navigate(home + "/console/audit?act=sweep.release");
+        assertThat(page.locator("tbody tr").first()).containsText("the test users may go");
+    }
+
+    private long gone(boolean deleted) {
+        return mini.all("user").entrySet().stream()
+                .filter(user -> user.getKey().startsWith("page-gone-")
+                        && user.getValue().path("deleted").asBoolean() == deleted)
+                .count();
+    }
+
+    @Test
+    void howChangesAreLearnedIsSwitchedByAnAdminForAReason() {
+        Page operator = as("operator");
+        operator.navigate(home + "/console/flows");
+        assertThat(operator.locator("#capture + .scroll tbody tr")).hasCount(2);
+        assertThat(operator.locator("#capture + .scroll details")).hasCount(0);
+        String token = operator.locator(".person input[name=_csrf]").getAttribute("value");
+        FormData asked =
+                FormData.create().set("_csrf", token).set("scheme", "none").set("reason", "I may not");
+        assertThat(operator.request()
+                        .post(
+                                home + "/console/capture/mini",
+                                RequestOptions.create().setForm(asked))
+                        .status())
+                .isEqualTo(403);
+        Page page = as("admin");
+        page.navigate(home + "/console/flows");
+        Locator mini = page.locator("#capture + .scroll tbody tr")
+                .filter(new Locator.FilterOptions().setHasText("Mini-program"));
+        try {
+            capture(mini, "none", "their API is being rebuilt");
+            assertThat(page.locator(".flash")).containsText("Mini-program");
+            assertThat(mini).containsText("admin");
+            soon(() -> {
+                page.reload();
+                assertThat(page.locator("#poll-mini-users .chip").textContent()).isEqualTo("not in use");
+            });
+        } finally {
+            capture(mini, "", "it is there again");
+        }
+        soon(() -> {
+            page.reload();
+            assertThat(page.locator("#poll-mini-users .chip").textContent()).isEqualTo("running");
+        });
+        // nobody writes the topics of a feed here
+        Locator app = page.locator("#capture + .scroll tbody tr").first();
+        capture(app, "feed", "they have Debezium now");
+        assertThat(page.locator(".flash.bad")).containsText("app.public.users");
+        assertThat(app.locator("b")).hasText("poll");
+        page.navigate(home + "/console/audit?kind=system");
+        Locator entries = page.locator("tbody tr");
+        assertThat(entries.nth(0)).containsText("they have Debezium now");
+        assertThat(entries.nth(0)).containsText("refused");
+        assertThat(entries.nth(2)).containsText("their API is being rebuilt");
+        assertThat(entries.nth(2)).containsText("switched how changes are learned");
+    }
+
+    private static void capture(Locator row, String scheme, String reason) {
+        row.locator("summary").click();
+        row.locator("select").selectOption(scheme);
+        row.locator("[name=reason]").fill(reason);
+        row.locator("form button").click();
     }
 
     @Test
