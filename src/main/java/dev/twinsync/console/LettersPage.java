@@ -17,12 +17,16 @@ import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
 import java.math.BigDecimal;
 import java.security.Principal;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.StringJoiner;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.UUID;
 import org.springframework.beans.factory.annotation.Value;
@@ -47,8 +51,11 @@ class LettersPage {
     /** Of so many letters, what each would do is told with the page. */
     private static final int AT_ONCE = 200;
 
+    private static final Set<String> IN_FORM =
+            Set.of("q", "state", "entity", "system", "key", "error", "attempts", "from");
+
     private static final String[] BESIDE = {
-        "after", "lang", "letter", "_csrf", "reason", "rate", "canary", "stop_at", "key", "format", "whole"
+        "after", "lang", "letter", "_csrf", "reason", "rate", "canary", "stop_at", "key", "format", "whole", "chosen"
     };
 
     private final Letters letters;
@@ -139,6 +146,11 @@ class LettersPage {
         page.addAttribute("count", letters.count(filter));
         page.addAttribute("filter", filter.values());
         page.addAttribute("query", query(filter));
+        page.addAttribute("since", since());
+        // what has no place of its own in the form is told beside it, and stays when the form is sent
+        Map<String, String> further = new TreeMap<>(filter.values());
+        further.keySet().removeAll(IN_FORM);
+        page.addAttribute("further", further);
         page.addAttribute("entities", schemas.all().stream().map(Schema::entity).toList());
         page.addAttribute(
                 "systems",
@@ -157,6 +169,16 @@ class LettersPage {
         return "letters-list";
     }
 
+    /** Moments to look back to, each with its name. */
+    private Map<String, String> since() {
+        Instant now = Instant.now().truncatedTo(ChronoUnit.SECONDS);
+        Map<String, String> since = new LinkedHashMap<>();
+        for (Duration back : List.of(Duration.ofHours(1), Duration.ofDays(1), Duration.ofDays(7))) {
+            since.put(show.lasted(back), now.minus(back).toString());
+        }
+        return since;
+    }
+
     @GetMapping("/console/letters/export")
     void export(@RequestParam Map<String, String> given, Principal person, HttpServletResponse response)
             throws IOException {
@@ -169,14 +191,17 @@ class LettersPage {
     }
 
     /**
-     * A field of the record, side by side.
+     * A field of the record, side by side; each value in the lines in which it is written.
      *
      * @param systems what each system holds, in the order of the schema
      */
-    public record Line(String field, String wanted, String golden, List<Held> systems, boolean differs) {}
+    public record Line(String field, List<String> wanted, List<String> golden, List<Held> systems) {}
 
     /** @param system its name as the reader knows it */
-    public record Held(String system, String value) {}
+    public record Held(String system, List<String> value, boolean differs) {}
+
+    /** What a retry would change of a field. */
+    public record Move(String field, String from, String to) {}
 
     /** Whether something is under way that will change the letter by itself. */
     private static boolean moving(ObjectNode letter) {
@@ -215,6 +240,7 @@ class LettersPage {
         letter.path("now").path("systems").fieldNames().forEachRemaining(systems::add);
         page.addAttribute("systems", systems);
         page.addAttribute("lines", lines(letter, systems));
+        page.addAttribute("moves", moves(letter.path("retry_now").path("fields")));
         page.addAttribute(
                 "plural",
                 schemas.has(letter.path("entity").asText())
@@ -240,23 +266,26 @@ class LettersPage {
                 now.path("systems").path(system).path("held").fieldNames().forEachRemaining(fields::add));
         List<Line> lines = new ArrayList<>();
         for (String field : fields) {
-            String golden = text(now.path("golden").get(field));
+            List<String> golden = Show.lines(now.path("golden").get(field));
             List<Held> held = systems.stream()
-                    .map(system -> new Held(
-                            show.word("system." + system),
-                            text(now.path("systems").path(system).path("held").get(field))))
+                    .map(system -> {
+                        List<String> value = Show.lines(
+                                now.path("systems").path(system).path("held").get(field));
+                        return new Held(show.word("system." + system), value, !value.equals(golden));
+                    })
                     .toList();
-            lines.add(new Line(
-                    field, text(wanted.get(field)), golden, held, held.stream().anyMatch(one -> !one.value()
-                            .equals(golden))));
+            lines.add(new Line(field, Show.lines(wanted.get(field)), golden, held));
         }
         return lines;
     }
 
-    private static String text(JsonNode value) {
-        return value == null || value.isNull()
-                ? ""
-                : Masking.visible(value.isTextual() ? value.asText() : Json.text(value));
+    private List<Move> moves(JsonNode fields) {
+        return fields.properties().stream()
+                .map(field -> new Move(
+                        field.getKey(),
+                        show.value(field.getValue().get("from")),
+                        show.value(field.getValue().get("to"))))
+                .toList();
     }
 
     @PostMapping("/console/letters/{id:\\d+}/retry")
@@ -334,15 +363,18 @@ class LettersPage {
         } catch (DeadLetters.Refused e) {
             StringJoiner told = new StringJoiner("; ");
             told.add(show.told(e.getMessage()));
-            e.problems().forEach(problem -> told.add(problem.pointer() + ": " + problem.message()));
+            e.problems().forEach(problem -> told.add(problem.pointer() + ": " + show.told(problem.message())));
             flash.addFlashAttribute("refused", told.toString());
         }
         return "redirect:" + to;
     }
 
-    /** The filter of the page that a person comes from, or the letters that were chosen there. */
-    private static LetterFilter asked(Map<String, String> given, List<Long> chosen) {
+    /** The filter of the page that a person comes from, or the letters that were chosen there: none chosen are not all. */
+    private LetterFilter asked(Map<String, String> given, List<Long> chosen) {
         if (chosen == null || chosen.isEmpty()) {
+            if (given.containsKey("chosen")) {
+                throw new ResponseStatusException(HttpStatus.BAD_REQUEST, show.word("letters.choose.none"));
+            }
             return filter(given);
         }
         StringJoiner ids = new StringJoiner(",");
@@ -449,10 +481,7 @@ class LettersPage {
         List<ObjectNode> found = retries.list(after, PAGE);
         page.addAttribute("operations", maps(found));
         page.addAttribute(
-                "next",
-                found.size() < PAGE
-                        ? null
-                        : found.get(PAGE - 1).path("operation").asText());
+                "next", Show.next(found, PAGE, one -> one.path("operation").asText()));
         return "letters-retries";
     }
 
@@ -467,10 +496,7 @@ class LettersPage {
         page.addAttribute("items", maps(items));
         page.addAttribute("outcome", outcome);
         page.addAttribute(
-                "next",
-                items.size() < PAGE
-                        ? null
-                        : items.get(PAGE - 1).path("position").asText());
+                "next", Show.next(items, PAGE, one -> one.path("position").asText()));
         return "letters-operation";
     }
 

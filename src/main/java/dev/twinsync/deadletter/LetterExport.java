@@ -24,6 +24,7 @@ public class LetterExport {
             "state",
             "entity",
             "key",
+            "user",
             "system",
             "kind",
             "field",

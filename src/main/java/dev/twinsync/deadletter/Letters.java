@@ -33,7 +33,8 @@ public class Letters {
     private static final String BRIEF = """
             select d.id, d.state, d.superseded_by, d.entity, d.record_id, d.system, d.slot, d.route, d.step, d.file,
               d.failure_group, d.version, d.error::text as error, d.attempts, d.first_failed_at, d.last_failed_at, d.closed_at,
-              d.reason, g.state as group_state
+              d.reason, g.state as group_state,
+              (select u.held ->> 'user_id' from golden u where u.entity = d.entity and u.id = d.record_id) as user_id
             from dead_letter d left join letter_group g on g.id = d.failure_group""";
 
     private final JdbcTemplate jdbc;
@@ -126,6 +127,7 @@ public class Letters {
         item.put("superseded_by", (Long) row.getObject("superseded_by"));
         item.put("entity", row.getString("entity"));
         item.put("key", row.getString("record_id"));
+        item.put("user", row.getString("user_id"));
         item.put("system", row.getString("system"));
         item.put("kind", kind.name().toLowerCase(java.util.Locale.ROOT));
         item.put("field", kind == Letter.Kind.FIELD ? slot : null);

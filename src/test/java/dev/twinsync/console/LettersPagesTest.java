@@ -99,6 +99,23 @@ class LettersPagesTest extends Browsing {
     }
 
     @Test
+    void whoeverChoosesNothingRetriesAndDiscardsNothing() {
+        letters("pages-n", 2, 442);
+        Page page = as("operator");
+        for (String act : List.of("Retry the chosen", "Discard the chosen")) {
+            page.navigate(home + "/console/letters/list?q=pages-n");
+            // who bought what is refused is seen at a glance
+            assertThat(page.locator("tbody a[href='/console/users/u']")).hasCount(2);
+            page.getByText(act).click();
+            assertThat(page.locator("main")).containsText("No letter was chosen");
+        }
+        page.navigate(home + "/console/letters/list?q=pages-n");
+        page.locator("tbody input[type=checkbox]").first().check();
+        page.getByText("Retry the chosen").click();
+        assertThat(page.locator(".big")).containsText("1 letter would");
+    }
+
+    @Test
     void anEditThatCantBeUsedIsToldAndNothingIsSent() {
         letters("pages-c", 1, 443);
         Page page = as("operator");
