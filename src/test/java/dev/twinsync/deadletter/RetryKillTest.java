@@ -23,6 +23,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
@@ -42,6 +43,8 @@ class RetryKillTest {
             .limit(40)
             .boxed()
             .toList();
+
+    private static final double PAGE_MS = 300;
 
     private static final Duration LONG = Duration.ofMinutes(5);
 
@@ -80,10 +83,10 @@ class RetryKillTest {
         System.out.printf("10,000 letters retried at 400 a second, killed twice: %.1f s%n", seconds(began));
     }
 
-    /** Prints what each page and call takes, warm, for one user: before a retry of all, and after it. */
+    /** Each page, warm, for one user: before a retry of all, and after it. What each page and call took is printed. */
     @Test
     @Tag("proof")
-    void thePagesOfTenThousandLettersOfFortyCausesAreMeasured() throws Exception {
+    void everyPageOfTenThousandLettersOfFortyCausesIsThereIn300Milliseconds() throws Exception {
         begin();
         long began = System.nanoTime();
         letters(10_000, 40);
@@ -265,6 +268,8 @@ class RetryKillTest {
                 "/console/flows",
                 "/console/flows/diagram",
                 "/console/audit",
+                "/console/verification",
+                "/console/letters/discard?state=open",
                 "/console/search?q=kill-77",
                 "/console/orders/kill-77",
                 "/console/orders/kill-77?live=true",
@@ -276,8 +281,13 @@ class RetryKillTest {
                         "/console/letters/retries/" + operation,
                         "/console/letters/retries/" + operation + "?outcome=failed_again",
                         "/console/letters/retries/" + operation + "/progress")));
+        Map<String, Double> late = new TreeMap<>();
         for (String path : pages) {
-            print(path, () -> assertThat(page(browser, path).statusCode()).isEqualTo(200), 30);
+            double p95 = print(
+                    path, () -> assertThat(page(browser, path).statusCode()).isEqualTo(200), 40);
+            if (p95 >= PAGE_MS) {
+                late.put(path, p95);
+            }
         }
         print(
                 "/dead-letters/retries (dry run of all)",
@@ -291,6 +301,7 @@ class RetryKillTest {
                                 .status())
                         .isEqualTo(200),
                 5);
+        assertThat(late).as("pages with their p95 in milliseconds").isEmpty();
     }
 
     private HttpClient signedIn() {
@@ -330,8 +341,9 @@ class RetryKillTest {
         }
     }
 
-    private static void print(String what, Runnable call, int times) {
-        for (int i = 0; i < Math.max(3, times / 5); i++) {
+    /** @return the 95th of a hundred, in milliseconds */
+    private static double print(String what, Runnable call, int times) {
+        for (int i = 0; i < Math.max(3, times / 4); i++) {
             call.run();
         }
         long[] took = new long[times];
@@ -341,8 +353,8 @@ class RetryKillTest {
             took[i] = System.nanoTime() - began;
         }
         Arrays.sort(took);
-        System.out.printf(
-                "%-45s p50 %5.0f ms  p95 %5.0f ms%n",
-                what, took[times / 2] / 1e6, took[(int) (times * 0.95) - (times < 20 ? 0 : 1)] / 1e6);
+        double p95 = took[(int) Math.ceil(times * 0.95) - 1] / 1e6;
+        System.out.printf("%-45s p50 %5.0f ms  p95 %5.0f ms%n", what, took[times / 2] / 1e6, p95);
+        return p95;
     }
 }
