@@ -100,20 +100,41 @@ class ScreenshotsTest extends Browsing {
         return pages;
     }
 
+    /** Pages with the form of an act open: the act, by its first element. */
+    private Map<String, String> opened() {
+        Map<String, String> opened = new LinkedHashMap<>();
+        String letter = pages().get("letter");
+        opened.put(letter, ".title-row details.act:nth-of-type(1)");
+        opened.put("/console/flows", "#capture + .scroll details.act");
+        opened.put("/console/users/123456", ".title-row details.act");
+        opened.put("/console/verification", ".title-row details.act");
+        opened.put("/console/conflicts", "tbody details.act");
+        opened.put(pages().get("letters-group"), "section.card details.act");
+        return opened;
+    }
+
+    private void opened(Page page, String path, String act, String language, int width) {
+        page.navigate(home + path);
+        page.locator(act + " > summary").first().click();
+        picture(page, "open" + path.replaceAll("[^a-z]+", "-"), path, language, width);
+    }
+
     @Test
     void everyPageIsShownInBothLanguagesAndWidthsWithoutScrollingSideways() {
         Shots.fill(app, mini);
         letters();
         for (String language : new String[] {"en-GB", "zh-CN"}) {
             for (int width : new int[] {1280, 390}) {
-                Page page = as("operator", options(language, width, ColorScheme.LIGHT));
+                Page page = as("admin", options(language, width, ColorScheme.LIGHT));
                 pages().forEach((name, path) -> shot(page, name, path, language, width));
+                opened().forEach((path, act) -> opened(page, path, act, language, width));
                 Page nobody = page(options(language, width, ColorScheme.LIGHT));
                 shot(nobody, "login", "/login", language, width);
             }
         }
-        Page dark = as("operator", options("en-GB", 1280, ColorScheme.DARK));
+        Page dark = as("admin", options("en-GB", 1280, ColorScheme.DARK));
         pages().forEach((name, path) -> shot(dark, name, path, "en-dark", 1280));
+        opened().forEach((path, act) -> opened(dark, path, act, "en-dark", 1280));
         Page start = as("operator");
         start.navigate(home + "/console/flows");
         Locator flow = start.locator("#sweep-app-users");
@@ -159,6 +180,10 @@ class ScreenshotsTest extends Browsing {
     private void shot(Page page, String name, String path, String language, int width) {
         Response answer = page.navigate(home + path);
         assertThat(answer.status()).as(path).isEqualTo(name.equals("not-found") ? 404 : 200);
+        picture(page, name, path, language, width);
+    }
+
+    private void picture(Page page, String name, String path, String language, int width) {
         page.screenshot(new Page.ScreenshotOptions()
                 .setCaret(ScreenshotCaret.INITIAL) // to hide it, Playwright would write a style into the page
                 .setFullPage(true)
