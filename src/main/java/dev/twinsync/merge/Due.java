@@ -97,6 +97,9 @@ public final class Due {
 
     /** Absent, null and a NullNode are one. */
     public static boolean same(JsonNode a, JsonNode b) {
+        if (a == b) {
+            return true;
+        }
         JsonNode left = nullable(a);
         JsonNode right = nullable(b);
         return left == null ? right == null : left.equals(right);

@@ -26,6 +26,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import org.springframework.jdbc.core.ConnectionCallback;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.stereotype.Component;
@@ -43,12 +44,17 @@ class JdbcRecords implements Records {
             on conflict do nothing
             returning id""";
 
+    /**
+     * The entity is told as a column of the set, which {@code offset 0} keeps the planner from looking into: told as a
+     * constant it would pass for few records, and all of them be read to find some hundred.
+     */
     private static final String SAVE_GOLDEN = """
             update golden g set version = u.version, held = u.held::json, origins = u.origins::json,
               updated_at = clock_timestamp()
-            from unnest(?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::text[])
-              as u (id, read, version, held, origins)
-            where g.entity = ? and g.id = u.id and g.version = u.read
+            from (select ?::text as entity, s.*
+              from unnest(?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::text[])
+                as s (id, read, version, held, origins) offset 0) as u
+            where g.entity = u.entity and g.id = u.id and g.version = u.read
             returning g.id""";
 
     /**
@@ -119,8 +125,9 @@ class JdbcRecords implements Records {
     private static final String SAVE_DIGESTS = """
             with shown as (
               select b.entity, b.id, b.system, u.digest
-              from unnest(?::text[], ?::text[], ?::text[], ?::text[]) as u (id, system, position, digest)
-              join base b on b.entity = ? and b.id = u.id and b.system = u.system and b.position = u.position
+              from (select ?::text as entity, s.* from unnest(?::text[], ?::text[], ?::text[], ?::text[])
+                as s (id, system, position, digest) offset 0) as u
+              join base b on b.entity = u.entity and b.id = u.id and b.system = u.system and b.position = u.position
               where b.digest is null
               for no key update of b skip locked)
             update base b set digest = shown.digest from shown
@@ -164,6 +171,7 @@ class JdbcRecords implements Records {
         Map<String, Map<String, Base>> bases = new HashMap<>();
         Map<String, Map<String, Delivery>> deliveries = new HashMap<>();
         Moments moments = new Moments();
+        Map<String, Parsed> parsed = new HashMap<>();
         jdbc.query(
                 connection -> statement(
                         connection,
@@ -174,7 +182,9 @@ class JdbcRecords implements Records {
                         1),
                 row -> {
                     String id = row.getString(1);
-                    goldens.put(id, new Golden(id, row.getLong(2), fields(row.getBytes(3), row.getBytes(4), moments)));
+                    Parsed held = new Parsed(row.getBytes(3));
+                    parsed.put(id, held);
+                    goldens.put(id, new Golden(id, row.getLong(2), fields(held.json, row.getBytes(4), moments)));
                 });
         String sql = system == null ? LOAD_BASES : LOAD_BASES_OF_ONE;
         jdbc.query(connection -> statement(connection, sql, entity, keys, system, 2), row -> {
@@ -182,7 +192,9 @@ class JdbcRecords implements Records {
             String of = row.getString("system");
             byte[] held = row.getBytes("held");
             if (held != null) {
-                bases.computeIfAbsent(id, k -> new HashMap<>()).put(of, base(row, held));
+                Parsed golden = parsed.get(id);
+                JsonNode values = golden != null && golden.is(held) ? golden.json : Json.stored(held);
+                bases.computeIfAbsent(id, k -> new HashMap<>()).put(of, base(row, values));
             }
             deliveries.computeIfAbsent(id, k -> new HashMap<>()).put(of, delivery(row));
         });
@@ -275,13 +287,13 @@ class JdbcRecords implements Records {
                 .toList();
         if (!moved.isEmpty()) {
             try (PreparedStatement statement = connection.prepareStatement(SAVE_GOLDEN)) {
-                statement.setArray(1, texts(connection, moved.stream().map(Change::id)));
-                statement.setArray(2, longs(connection, moved.stream().map(Change::readVersion)));
+                statement.setString(1, entity);
+                statement.setArray(2, texts(connection, moved.stream().map(Change::id)));
+                statement.setArray(3, longs(connection, moved.stream().map(Change::readVersion)));
                 statement.setArray(
-                        3, longs(connection, moved.stream().map(c -> c.golden().version())));
-                statement.setArray(4, texts(connection, moved.stream().map(c -> held(c.golden()))));
-                statement.setArray(5, texts(connection, moved.stream().map(c -> origins(c.golden(), moments))));
-                statement.setString(6, entity);
+                        4, longs(connection, moved.stream().map(c -> c.golden().version())));
+                statement.setArray(5, texts(connection, moved.stream().map(c -> held(c.golden()))));
+                statement.setArray(6, texts(connection, moved.stream().map(c -> origins(c.golden(), moments))));
                 fence(statement, moved, fenced);
             }
         }
@@ -429,15 +441,15 @@ class JdbcRecords implements Records {
             return;
         }
         try (PreparedStatement s = connection.prepareStatement(SAVE_DIGESTS)) {
-            s.setArray(1, texts(connection, rows.stream().map(Of::id)));
-            s.setArray(2, texts(connection, rows.stream().map(r -> r.item().getKey())));
-            s.setArray(
-                    3,
-                    texts(connection, rows.stream().map(r -> r.item().getValue().position())));
+            s.setString(1, entity);
+            s.setArray(2, texts(connection, rows.stream().map(Of::id)));
+            s.setArray(3, texts(connection, rows.stream().map(r -> r.item().getKey())));
             s.setArray(
                     4,
+                    texts(connection, rows.stream().map(r -> r.item().getValue().position())));
+            s.setArray(
+                    5,
                     texts(connection, rows.stream().map(r -> r.item().getValue().digest())));
-            s.setString(5, entity);
             s.executeUpdate();
         }
     }
@@ -574,14 +586,34 @@ class JdbcRecords implements Records {
         }
     }
 
+    /** Values that were read once: a system mostly holds, to the byte, what the golden record does. */
+    private static final class Parsed {
+        private final byte[] text;
+        private final JsonNode json;
+
+        Parsed(byte[] text) {
+            this.text = text;
+            this.json = Json.stored(text);
+        }
+
+        boolean is(byte[] other) {
+            return Arrays.equals(text, other);
+        }
+    }
+
     private static String held(Golden golden) {
-        ObjectNode held = Json.MAPPER.createObjectNode();
+        Map<String, JsonNode> held = new HashMap<>();
         golden.fields().forEach((path, state) -> {
             if (state.value() != null) {
-                held.set(path, state.value());
+                held.put(path, state.value());
             }
         });
-        return Json.text(held);
+        return held(held);
+    }
+
+    /** In the order of the paths, so that equal values are equal texts. */
+    private static String held(Map<String, JsonNode> values) {
+        return Json.text(new TreeMap<>(values));
     }
 
     private record Origin(long version, String system, Instant time) {}
@@ -602,8 +634,7 @@ class JdbcRecords implements Records {
         return Json.text(origins);
     }
 
-    private static Map<String, FieldState> fields(byte[] values, byte[] origins, Moments moments) {
-        JsonNode held = Json.stored(values);
+    private static Map<String, FieldState> fields(JsonNode held, byte[] origins, Moments moments) {
         Map<String, FieldState> fields = new HashMap<>();
         for (JsonNode origin : Json.stored(origins)) {
             long version = origin.get("n").asLong();
@@ -626,7 +657,7 @@ class JdbcRecords implements Records {
 
     /** What to write of the values held; null where the row is to keep what it has. */
     private static String held(Base base) {
-        return base.revision() > 0 && base.held() instanceof Stored ? null : Json.text(base.held());
+        return base.revision() > 0 && base.held() instanceof Stored ? null : held(base.held());
     }
 
     private static String detail(Base base) {
@@ -667,7 +698,7 @@ class JdbcRecords implements Records {
         return Json.text(detail);
     }
 
-    private static Base base(ResultSet row, byte[] held) throws SQLException {
+    private static Base base(ResultSet row, JsonNode held) throws SQLException {
         byte[] text = row.getBytes("detail");
         JsonNode detail = text == null ? Json.MAPPER.createObjectNode() : Json.stored(text);
         Set<String> unusable = new HashSet<>();
@@ -690,7 +721,7 @@ class JdbcRecords implements Records {
                 row.getString("system"),
                 row.getBoolean("known"),
                 row.getBoolean("present"),
-                new Stored(Json.stored(held)),
+                new Stored(held),
                 unusable,
                 row.getString("position"),
                 new Ticks(row.getLong("tick_began"), row.getLong("tick_ended")),
