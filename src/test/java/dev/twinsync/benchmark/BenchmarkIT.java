@@ -46,6 +46,10 @@ class BenchmarkIT {
     private static final int ORDERS = Integer.getInteger("benchmark.orders", 100_000);
     private static final int USERS = 10_000;
     private static final int RATE = 200;
+
+    /** A service is started once and runs for months: what counts is the last round, when its code is compiled. */
+    private static final int ROUNDS = 3;
+
     private static final int SECONDS = Integer.getInteger("benchmark.seconds", 60);
     private static final String HEAP = "512m";
 
@@ -62,8 +66,8 @@ class BenchmarkIT {
             from orders o cross join generate_series(1, 3) n
             where n <= 1 + right(o.order_id, 3)::int %% 3""";
     private static final String SHIP_ALL = """
-            update orders set status = 'shipped', carrier = 'SF', tracking_number = 'SF' || substr(order_id, 2),
-              shipped_at = now(), updated_at = now()""";
+            update orders set status = 'shipped', carrier = 'SF', tracking_number = 'SF%d' || substr(order_id, 2),
+              shipped_at = coalesce(shipped_at, now()), updated_at = now()""";
 
     private final StringBuilder table = new StringBuilder();
     private Postgres postgres;
@@ -118,9 +122,12 @@ class BenchmarkIT {
                         .until(() -> mini.all("user").size() == USERS);
                 double made = bulk("made", MAKE_ORDERS.formatted(ORDERS), MAKE_ITEMS.formatted());
                 quiet();
-                double updated = bulk("updated", SHIP_ALL);
-                equal();
-                quiet();
+                double updated = 0;
+                for (int round = 1; round <= ROUNDS; round++) {
+                    updated = bulk("updated, round " + round, SHIP_ALL.formatted(round));
+                    equal();
+                    quiet();
+                }
                 long[] waits = gently();
                 quiet();
                 double idle = idle();
