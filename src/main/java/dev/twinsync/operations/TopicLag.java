@@ -40,8 +40,11 @@ class TopicLag {
     /** @param lag age of the oldest record that the group has not worked, zero where it has all */
     record Behind(long records, Duration lag) {}
 
-    /** @param brokers of the cluster that are there */
-    record Seen(int brokers, Map<String, Behind> groups) {}
+    /**
+     * @param at when it was so
+     * @param brokers of the cluster that are there
+     */
+    record Seen(Instant at, int brokers, Map<String, Behind> groups) {}
 
     private record End(Instant at, long offset) {}
 
@@ -97,7 +100,7 @@ class TopicLag {
             }
             behind.put(group, new Behind(records, lag));
         });
-        return new Seen(brokers, behind);
+        return new Seen(now, brokers, behind);
     }
 
     /** Topics and partitions change hardly ever: they are asked for once a minute, the offsets at every look. */

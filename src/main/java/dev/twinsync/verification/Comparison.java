@@ -136,12 +136,12 @@ class Comparison {
 
     /** A sweep looks, every minute, at what was changed lately, and again at what differed. */
     private void lately(Run run, Schema schema) {
-        Duration quiet = confirmation.quiet(run.entity);
+        Confirmation.Quiet quiet = confirmation.quiet(run.entity);
         confirmation.again(run, schema, quiet);
         Instant since = run.progress.has("lately")
                 ? Instant.parse(run.progress.path("lately").asText())
                 : Instant.now().minusSeconds(60);
-        Instant until = Instant.now().minus(quiet);
+        Instant until = Instant.now().minus(quiet.time());
         if (until.isAfter(since)) {
             List<String> lately = runs.jdbc()
                     .queryForList(
@@ -158,7 +158,7 @@ class Comparison {
             for (String system : schema.systems()) {
                 // the gentle sweep must not cost an API more than a few calls at a time
                 int most = ends.isTable(system, schema) ? Looks.SET : 20;
-                looks.examine(run, schema, system, lately.subList(0, Math.min(most, lately.size())), null);
+                looks.examine(run, schema, system, lately.subList(0, Math.min(most, lately.size())), Looks.Before.NONE);
             }
             run.tell("lately", lately.size());
             run.progress.put("lately", until.toString());
@@ -188,7 +188,7 @@ class Comparison {
     private void given(Run run, Schema schema, String system) {
         int from = run.progress.path("listed").asInt();
         List<String> ids = run.ids.subList(from, Math.min(run.ids.size(), from + Looks.SET));
-        looks.examine(run, schema, system, ids, null);
+        looks.examine(run, schema, system, ids, Looks.Before.NONE);
         listed(run, ids.size());
         if (from + ids.size() >= run.ids.size()) {
             next(run, schema, system);
@@ -213,7 +213,7 @@ class Comparison {
                 keys.add(id);
             }
         }
-        looks.examine(run, schema, system, runs.differing(run.entity, system, page), null);
+        looks.examine(run, schema, system, runs.differing(run.entity, system, page), Looks.Before.NONE);
         listed(run, page.size());
         if (keys != null) {
             seen.put(run.run + system, keys);
@@ -250,7 +250,7 @@ class Comparison {
                     schema,
                     system,
                     ids.stream().filter(id -> !there.containsKey(id)).toList(),
-                    null);
+                    Looks.Before.NONE);
             run.progress.put("after", ids.get(ids.size() - 1));
         }
         if (ids.size() < settings.appPage()) {
@@ -390,7 +390,7 @@ class Comparison {
         String after = run.progress.path("after").asText();
         List<String> ids = runs.ids(run.entity, system, after, READS);
         if (!ids.isEmpty()) {
-            looks.examine(run, schema, system, ids, null);
+            looks.examine(run, schema, system, ids, Looks.Before.NONE);
             listed(run, ids.size());
             run.progress.put("after", ids.get(ids.size() - 1));
         }

@@ -1,5 +1,6 @@
 package dev.twinsync.verification;
 
+import dev.twinsync.operations.Watches;
 import dev.twinsync.record.Schema;
 import java.time.Duration;
 import java.time.Instant;
@@ -20,29 +21,41 @@ class Confirmation {
     private final Runs runs;
     private final Looks looks;
     private final SelfTest selfTest;
+    private final Watches watches;
     private final Settings settings;
 
-    Confirmation(Runs runs, Looks looks, SelfTest selfTest, Environment environment) {
+    Confirmation(Runs runs, Looks looks, SelfTest selfTest, Watches watches, Environment environment) {
+        this.watches = watches;
         this.runs = runs;
         this.looks = looks;
         this.selfTest = selfTest;
         this.settings = Settings.of(environment);
     }
 
-    /** How long both ends must have been quiet: twice the time within which 99 of 100 changes arrived. */
-    Duration quiet(String entity) {
+    /**
+     * @param time how long both ends must have been quiet
+     * @param stuck whether what is on its way can't be waited for: it is no difference, and it is not verified
+     */
+    record Quiet(Duration time, boolean stuck) {}
+
+    /**
+     * Twice the time within which 99 of 100 changes arrived, and what lies in the topic by now is worked first: a
+     * backlog is on its way, however fast changes were before it.
+     */
+    Quiet quiet(String entity) {
         Duration p99 = runs.p99(entity, Duration.ofHours(1));
-        Duration twice = p99 == null ? settings.quietFloor() : p99.multipliedBy(2);
-        if (twice.compareTo(settings.quietFloor()) < 0) {
-            return settings.quietFloor();
-        }
-        return twice.compareTo(settings.quietLongest()) > 0 ? settings.quietLongest() : twice;
+        Duration time = p99 == null ? settings.quietFloor() : p99.multipliedBy(2);
+        time = time.compareTo(settings.quietFloor()) < 0 ? settings.quietFloor() : time;
+        time = time.compareTo(settings.quietLongest()) > 0 ? settings.quietLongest() : time;
+        Duration behind = watches.behind(entity).orElse(null);
+        boolean stuck = behind == null || behind.compareTo(settings.backlogLongest()) > 0;
+        return new Quiet(stuck ? time : time.plus(behind), stuck);
     }
 
     /** The next step of a confirmation: looks again at what was quiet for long enough, and decides what is done. */
     void confirm(Run run, Schema schema) {
-        Duration quiet = quiet(run.entity);
-        run.told.put("quiet_ms", quiet.toMillis());
+        Quiet quiet = quiet(run.entity);
+        run.told.put("quiet_ms", quiet.time().toMillis());
         if (again(run, schema, quiet)) {
             return;
         }
@@ -56,15 +69,15 @@ class Confirmation {
             earliest = null;
         }
         if (earliest != null) {
-            run.nextAt = earliest.plus(quiet).plusMillis(50);
+            run.nextAt = earliest.plus(quiet.time()).plusMillis(50);
             return;
         }
         confirmed(run, schema);
     }
 
     /** Looks again at what differed a quiet time ago. @return false where there is nothing of the kind */
-    boolean again(Run run, Schema schema, Duration quiet) {
-        Instant before = Instant.now().minus(quiet);
+    boolean again(Run run, Schema schema, Quiet quiet) {
+        Instant before = Instant.now().minus(quiet.time());
         for (String system : schema.systems()) {
             List<Runs.Difference> open = runs.differences(run, system, List.of("candidate"), before);
             if (!open.isEmpty()) {
@@ -75,7 +88,7 @@ class Confirmation {
                         schema,
                         system,
                         open.stream().map(Runs.Difference::recordId).toList(),
-                        known);
+                        new Looks.Before(known, quiet.stuck()));
                 return true;
             }
         }

@@ -48,7 +48,13 @@ final class Judge {
             boolean unreadable,
             ArrayNode fields,
             ObjectNode changed,
-            String print) {}
+            String print) {
+
+        /** Whether capture may still bring it: a change that was not seen yet, or a record that is new or gone. */
+        boolean mayBeOnItsWay() {
+            return moved || kind.equals("surplus") || kind.equals("missing");
+        }
+    }
 
     static Verdict judge(Schema schema, Records.Snapshot snapshot, Observation look) {
         String system = look.system();

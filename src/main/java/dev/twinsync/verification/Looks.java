@@ -22,6 +22,17 @@ class Looks {
     /** Records that are looked at together. */
     static final int SET = 500;
 
+    /**
+     * What was seen of records at the look before.
+     *
+     * @param stuck whether what is on its way has not arrived since, see {@link Confirmation.Quiet}
+     */
+    record Before(Map<String, Runs.Difference> known, boolean stuck) {
+
+        /** A first look. */
+        static final Before NONE = new Before(Map.of(), false);
+    }
+
     private final Records records;
     private final Runs runs;
     private final Ends ends;
@@ -34,8 +45,8 @@ class Looks {
         this.settings = Settings.of(environment);
     }
 
-    /** Looks at records and keeps what is not equal; {@code known} says what was seen of them before. */
-    void examine(Run run, Schema schema, String system, List<String> ids, Map<String, Runs.Difference> known) {
+    /** Looks at records and keeps what is not equal. */
+    void examine(Run run, Schema schema, String system, List<String> ids, Before before) {
         for (int i = 0; i < ids.size(); i += SET) {
             List<String> set = ids.subList(i, Math.min(ids.size(), i + SET));
             Map<String, Records.Snapshot> snapshots = records.load(run.entity, set);
@@ -48,7 +59,7 @@ class Looks {
                 run.unverified += unread.size();
                 run.tell("unread_" + system, unread.size());
             }
-            settle(run, schema, system, snapshots, List.copyOf(looks.values()), known == null ? Map.of() : known);
+            settle(run, schema, system, snapshots, List.copyOf(looks.values()), before);
         }
     }
 
@@ -58,7 +69,7 @@ class Looks {
             List<Observation> set = looks.subList(i, Math.min(looks.size(), i + SET));
             Map<String, Records.Snapshot> snapshots =
                     records.load(run.entity, set.stream().map(Observation::id).toList());
-            settle(run, schema, system, snapshots, set, Map.of());
+            settle(run, schema, system, snapshots, set, Before.NONE);
         }
     }
 
@@ -104,7 +115,7 @@ class Looks {
             String system,
             Map<String, Records.Snapshot> snapshots,
             List<Observation> looks,
-            Map<String, Runs.Difference> known) {
+            Before at) {
         List<Runs.Seen> seen = new ArrayList<>();
         List<Observation> equal = new ArrayList<>();
         List<String> gone = new ArrayList<>();
@@ -116,7 +127,7 @@ class Looks {
             }
             Records.Snapshot snapshot = snapshots.get(look.id());
             Judge.Verdict verdict = Judge.judge(schema, snapshot, look);
-            Runs.Difference before = known.get(look.id());
+            Runs.Difference before = at.known().get(look.id());
             int rounds = before == null ? 0 : before.rounds() + 1;
             if (verdict.unreadable() && before == null && !unusable(snapshot, system)) {
                 run.tell("unreadable", 1);
@@ -136,17 +147,21 @@ class Looks {
                             && before.print() != null
                             && verdict.outcome() == Judge.Outcome.DIFFERENT
                             && before.print().equals(verdict.print());
-                    String state = quiet ? "confirmed" : rounds > settings.rounds() ? "unverified" : "candidate";
+                    boolean stuck = quiet && at.stuck() && verdict.mayBeOnItsWay();
+                    String state = stuck || !quiet && rounds > settings.rounds()
+                            ? "unverified"
+                            : quiet ? "confirmed" : "candidate";
                     if (state.equals("unverified")) {
                         run.unverified++;
-                        run.tell("never_quiet", 1);
+                        run.tell(stuck ? "on_its_way" : "never_quiet", 1);
                     }
-                    seen.add(new Runs.Seen(look.id(), verdict, look, state, quiet ? decision(run, verdict) : null));
+                    String decision = state.equals("confirmed") ? decision(run, verdict) : null;
+                    seen.add(new Runs.Seen(look.id(), verdict, look, state, decision));
                 }
             }
         }
         runs.remember(run.entity, system, equal, revisions);
-        if (!known.isEmpty()) {
+        if (!at.known().isEmpty()) {
             runs.drop(run, system, gone);
         }
         runs.seen(run, system, seen);

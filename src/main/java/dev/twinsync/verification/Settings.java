@@ -24,6 +24,7 @@ record Settings(
         @DefaultValue("4") int miniParallel,
         @DefaultValue("5s") Duration quietFloor,
         @DefaultValue("10m") Duration quietLongest,
+        @DefaultValue("10m") Duration backlogLongest,
         @DefaultValue("10") int rounds,
         @DefaultValue("24h") Duration longest,
         @DefaultValue("24h") Duration every,
