@@ -6,7 +6,6 @@ import dev.twinsync.merge.Observation;
 import dev.twinsync.record.Field;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
-import java.sql.Timestamp;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -35,6 +34,11 @@ class Comparison {
     private static final int BUCKETS = 1024;
 
     private static final int BUCKETS_A_STEP = 16;
+
+    /** Records changed lately that an API is asked for at a time, and those that are counted at most. */
+    private static final int FEW = 100;
+
+    private static final int MOST_COUNTED = 10_000;
 
     private final Runs runs;
     private final Ends ends;
@@ -143,24 +147,14 @@ class Comparison {
                 : Instant.now().minusSeconds(60);
         Instant until = Instant.now().minus(quiet.time());
         if (until.isAfter(since)) {
-            List<String> lately = runs.jdbc()
-                    .queryForList(
-                            """
-                            select id from golden where entity = ? and id in (
-                              select id from history where at between ? and ? and entity = ? and kind = 'delivered')
-                            limit ?""",
-                            String.class,
-                            run.entity,
-                            Timestamp.from(since),
-                            Timestamp.from(until),
-                            run.entity,
-                            Looks.SET);
+            List<String> lately = runs.changed(run.entity, since, until, MOST_COUNTED);
             for (String system : schema.systems()) {
                 // the gentle sweep must not cost an API more than a few calls at a time
-                int most = ends.isTable(system, schema) ? Looks.SET : 20;
-                looks.examine(run, schema, system, lately.subList(0, Math.min(most, lately.size())), Looks.Before.NONE);
+                int most = Math.min(lately.size(), ends.isTable(system, schema) ? Looks.SET : FEW);
+                looks.examine(run, schema, system, lately.subList(0, most), Looks.Before.NONE);
+                run.tell("lately_" + system, most);
+                run.tell("lately_left_to_the_sweep_" + system, lately.size() - most);
             }
-            run.tell("lately", lately.size());
             run.progress.put("lately", until.toString());
         }
     }

@@ -283,6 +283,14 @@ class Runs {
                     end""", String.class, system, entity, after, until, until, system, without.toArray(String[]::new));
     }
 
+    /** Records to which something was delivered between two moments. */
+    List<String> changed(String entity, Instant since, Instant until, int most) {
+        return jdbc.queryForList("""
+                select id from golden where entity = ? and id in (
+                  select id from history where at between ? and ? and entity = ? and kind = 'delivered')
+                limit ?""", String.class, entity, Timestamp.from(since), Timestamp.from(until), entity, most);
+    }
+
     /** What is under way or stuck, by what it waits for. */
     Map<String, Long> underWay(String entity) {
         Map<String, Long> told = new HashMap<>();
