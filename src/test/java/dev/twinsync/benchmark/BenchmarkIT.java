@@ -130,6 +130,7 @@ class BenchmarkIT {
                 }
                 long[] waits = gently();
                 quiet();
+                settled();
                 double idle = idle();
                 equal();
                 Service.Collections gc = service.collections();
@@ -332,6 +333,19 @@ class BenchmarkIT {
         }
         note("%d changes a second: %s", RATE, cpu().since(before).perMillion(changes));
         return waited.values().stream().mapToLong(Long::longValue).sorted().toArray();
+    }
+
+    /** What a load leaves behind is done, above all the compiler's queue, which goes on for a minute or two. */
+    private void settled() throws IOException {
+        Cpu[] last = {cpu()};
+        await().atMost(Duration.ofMinutes(5))
+                .pollInterval(Duration.ofSeconds(20))
+                .until(() -> {
+                    Cpu now = cpu();
+                    boolean settled = now.since(last[0]).service().toMillis() < 20_000 / 10;
+                    last[0] = now;
+                    return settled;
+                });
     }
 
     private double idle() throws IOException {
