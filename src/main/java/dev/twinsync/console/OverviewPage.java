@@ -257,7 +257,7 @@ class OverviewPage {
                         "wait",
                         show.text("trouble.clock", show.word("system." + system), show.lasted(offset.abs())),
                         null,
-                        "/console/flows"));
+                        "/console/verification/diagnosis"));
             }
         });
         if (ages.all() > 0) {
@@ -301,7 +301,7 @@ class OverviewPage {
                     "bad",
                     show.text("trouble.health", name, one.getStatus().getCode()),
                     cause == null ? null : Show.safe(cause.toString()),
-                    "/console/flows"));
+                    "/console/verification/diagnosis"));
         }
     }
 
