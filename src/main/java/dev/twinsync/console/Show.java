@@ -14,6 +14,7 @@ import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.springframework.context.MessageSource;
@@ -95,7 +96,7 @@ class Show {
         }
     }
 
-    /** A value as it is written: text as it is, a list a line an item. */
+    /** A value as it is written: text as it is, a list a line an item, members by name, so that equal ones look equal. */
     public static List<String> lines(JsonNode of) {
         JsonNode value = visible(of);
         if (value == null || value.isNull() || value.isMissingNode()) {
@@ -106,6 +107,7 @@ class Show {
             value.forEach(item -> lines.add(
                     item.isObject()
                             ? item.properties().stream()
+                                    .sorted(Map.Entry.comparingByKey())
                                     .map(member -> member.getValue().asText())
                                     .collect(Collectors.joining(" · "))
                             : item.asText()));
@@ -113,6 +115,7 @@ class Show {
         }
         if (value.isObject()) {
             return value.properties().stream()
+                    .sorted(Map.Entry.comparingByKey())
                     .map(member -> member.getKey() + ": " + member.getValue().asText())
                     .toList();
         }
