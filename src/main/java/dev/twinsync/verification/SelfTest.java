@@ -21,11 +21,15 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.UUID;
+import javax.sql.DataSource;
+import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.beans.factory.annotation.Value;
 import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.jdbc.core.namedparam.NamedParameterJdbcTemplate;
 import org.springframework.stereotype.Component;
 import org.springframework.transaction.support.TransactionTemplate;
 
@@ -34,10 +38,11 @@ import org.springframework.transaction.support.TransactionTemplate;
  *
  * <p>Shadow records are real ones, under ids that are nobody's, written at both ends through the flows twice: first as
  * they should be, then as if somebody had changed them. Then Twinsync's memory alone is put back to the first: its bases
- * know the digests that the ends themselves gave for it, and the second's positions. That is just what a change by hand
- * leaves behind that moved no timestamp, and nothing has to be written past the flows. Meanwhile the memory is frozen:
- * its ticks lie beyond every look, so that capture, which sees the shadows too, changes nothing. At the end the memory
- * is thawed and the shadows are deleted, as deleted records stay: the next self-test takes the same ones.
+ * know the digests that the ends themselves gave for it. That is just what a change by hand leaves behind. It moves no
+ * timestamp: at an end whose digests tell the record's time too, that alone is put back past the flows, by a statement
+ * of the integrator, or a digest that tells the time and leaves a field out would not be noticed. Meanwhile the memory
+ * is frozen: its ticks lie beyond every look, so that capture, which sees the shadows too, changes nothing. At the end
+ * the memory is thawed and the shadows are deleted, as deleted records stay: the next self-test takes the same ones.
  */
 @Component
 class SelfTest {
@@ -52,16 +57,19 @@ class SelfTest {
     private record Shadow(String id, ObjectNode from, ObjectNode to) {}
 
     private final JdbcTemplate jdbc;
+    private final NamedParameterJdbcTemplate app;
     private final TransactionTemplate transaction;
     private final Observations observations;
     private final Path routes;
 
     SelfTest(
             JdbcTemplate jdbc,
+            @Qualifier("appPool") DataSource app,
             TransactionTemplate transaction,
             Observations observations,
             @Value("${twinsync.routes-dir}") Path routes) {
         this.jdbc = jdbc;
+        this.app = new NamedParameterJdbcTemplate(app);
         this.transaction = transaction;
         this.observations = observations;
         this.routes = routes;
@@ -167,6 +175,7 @@ class SelfTest {
                     run.run);
             publish(run, schema, shadows, "made");
         } else if (kept(run, schema, "to")) {
+            date(schema, "from");
             return true;
         } else if (stage.equals("from") && kept(run, schema, "from") || arrived(run, schema, shadows, stage)) {
             switch (stage) {
@@ -179,6 +188,7 @@ class SelfTest {
                 }
                 default -> {
                     freeze(run, schema);
+                    date(schema, "from");
                     return true;
                 }
             }
@@ -287,16 +297,41 @@ class SelfTest {
         });
     }
 
+    /** The statement that dates a record at the app's database, or null: its digests tell nothing of the time. */
+    private String dates(Schema schema) {
+        JsonNode file = Files.exists(file(schema)) ? read(schema) : Json.MAPPER.createObjectNode();
+        return file.path("dates").path("app").asText(null);
+    }
+
+    /** Gives the shadows at the app the time that they had at a step. */
+    private void date(Schema schema, String step) {
+        String statement = dates(schema);
+        if (statement == null) {
+            return;
+        }
+        jdbc.query(
+                """
+                select id, kept ->> 'position' as position from shadow
+                where entity = ? and step = ? and system = 'app' and kept ->> 'position' is not null""",
+                row -> {
+                    app.update(statement, Map.of("id", row.getString("id"), "position", row.getString("position")));
+                },
+                schema.entity(),
+                step);
+    }
+
     private void freeze(Run run, Schema schema) {
         String entity = schema.entity();
+        String dated = dates(schema) == null ? "" : "app";
         transaction.executeWithoutResult(status -> {
             keep(run, entity, "to");
             jdbc.update("""
                     update base b set held = f.held, digest = f.digest, detail = f.detail, present = f.present,
+                      position = case when b.system = ? then f.position else b.position end,
                       tick_began = ?, tick_ended = ?, revision = b.revision + 1
                     from shadow s cross join lateral jsonb_populate_record(null::base, s.kept) f
                     where s.entity = ? and s.step = 'from' and s.system <> ''
-                      and b.entity = s.entity and b.id = s.id and b.system = s.system""", FROZEN, FROZEN, entity);
+                      and b.entity = s.entity and b.id = s.id and b.system = s.system""", dated, FROZEN, FROZEN, entity);
             jdbc.update("""
                     update golden g set held = f.held, origins = f.origins
                     from shadow s cross join lateral jsonb_populate_record(null::golden, s.kept) f
@@ -356,6 +391,7 @@ class SelfTest {
     }
 
     private void remove(Schema schema, Run run) {
+        date(schema, "to");
         thaw(schema.entity());
         List<Observation> deletions = new ArrayList<>();
         for (Shadow shadow : shadows(schema)) {
@@ -376,7 +412,7 @@ class SelfTest {
             if (golden > 0) {
                 jdbc.update("""
                         update base b set held = f.held, digest = f.digest, detail = f.detail, present = f.present,
-                          tick_began = f.tick_began, tick_ended = f.tick_ended, revision = b.revision + 1
+                          position = f.position, tick_began = f.tick_began, tick_ended = f.tick_ended, revision = b.revision + 1
                         from shadow s cross join lateral jsonb_populate_record(null::base, s.kept) f
                         where s.entity = ? and s.step = 'to' and s.system <> ''
                           and b.entity = s.entity and b.id = s.id and b.system = s.system""", entity);
