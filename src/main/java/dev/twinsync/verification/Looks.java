@@ -22,6 +22,9 @@ class Looks {
     /** Records that are looked at together. */
     static final int SET = 500;
 
+    /** A page of a listing costs both ends about as much as so many reads. */
+    private static final int MANY = 10;
+
     /**
      * What was seen of records at the look before.
      *
@@ -73,7 +76,7 @@ class Looks {
         }
     }
 
-    /** Reads by key, or by listing the stretch between the first and the last key where that takes fewer calls. */
+    /** Reads by key, or by listing the stretch between the first and the last key where its pages hold many of them. */
     Map<String, Observation> look(Run run, Schema schema, String system, List<String> ids) {
         if (ends.isTable(system, schema) || ids.size() < 3) {
             return ends.look(system, schema, ids);
@@ -81,7 +84,7 @@ class Looks {
         List<String> sorted = ids.stream().sorted(Looks::byBytes).toList();
         String last = sorted.get(sorted.size() - 1);
         long pages = runs.between(run.entity, system, sorted.get(0), last) / settings.miniPage() + 2;
-        if (pages >= ids.size()) {
+        if (pages * MANY > ids.size()) {
             return ends.look(system, schema, ids);
         }
         Set<String> wanted = new HashSet<>(ids);
