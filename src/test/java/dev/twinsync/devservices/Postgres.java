@@ -4,6 +4,9 @@ import static org.awaitility.Awaitility.await;
 
 import io.zonky.test.db.postgres.embedded.EmbeddedPostgres;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -36,10 +39,19 @@ public final class Postgres implements AutoCloseable {
             folder = Files.createTempDirectory("twinsync-postgres");
         } else {
             endFormer(folder);
+            try (ServerSocket socket = new ServerSocket()) {
+                socket.setReuseAddress(true);
+                socket.bind(new InetSocketAddress(InetAddress.getByName("127.0.0.1"), port));
+            } catch (IOException e) {
+                // said at once: the server itself would be waited for, and never say why it does not come
+                throw new IllegalStateException(
+                        "port " + port + " is taken: stop what listens there, or set APP_DB_URL to a database of yours");
+            }
         }
         EmbeddedPostgres.Builder builder = EmbeddedPostgres.builder()
                 .setDataDirectory(folder.resolve("data"))
                 .setCleanDataDirectory(true)
+                .setPGStartupWait(Duration.ofMinutes(1))
                 .setServerConfig("wal_level", "logical")
                 .setServerConfig("fsync", "on")
                 .setServerConfig("synchronous_commit", "on")
