@@ -147,7 +147,7 @@ class ScreenshotsTest extends Browsing {
     @Test
     void bothEndsOnOneScreenAsTheReadmeShowsThem() {
         Shots.fill(app, mini);
-        Page page = as("operator", options("en-GB", 1280, ColorScheme.LIGHT).setViewportSize(1280, 860));
+        Page page = as("operator", options("en-GB", 1280, ColorScheme.LIGHT).setViewportSize(1280, 805));
         page.navigate(home + "/console/demo");
         if (mini.read("order", "800042") == null) {
             assertThat(page.locator("#app-order-800042 a.chip.bad"))
