@@ -373,10 +373,8 @@ public final class Merge {
                     // since
                     boolean restated =
                             base.known() && Due.same(value, base.held().get(path)) && !own;
-                    // a push that was overtaken by a later one of its own system is read for, not merged
                     Base.Stated last = said.get(path);
-                    boolean overtaken = observation.changedAt() != null
-                            && (own && !when.isAfter(golden.time()) || last != null && !when.isAfter(last.at()));
+                    boolean overtaken = overtaken(golden, own, base, last);
                     if (!restated && !overtaken && !intended(base, path, value)) {
                         edits.put(path, value);
                     }
@@ -388,6 +386,18 @@ public final class Merge {
             if (moves.isEmpty() && outcome == Outcome.UNCHANGED) {
                 outcome = Outcome.DOUBTED;
             }
+        }
+
+        /**
+         * Whether a push was overtaken by a later one of its own system: it is read for, not merged. One without a time
+         * that arrived before what its system has seen since was merged before, and Kafka gives it once more.
+         */
+        private boolean overtaken(FieldState golden, boolean own, Base base, Base.Stated last) {
+            if (observation.changedAt() == null) {
+                boolean seen = golden != null && (own || golden.version() <= base.seen());
+                return seen && when.isBefore(golden.time()) || last != null && when.isBefore(last.at());
+            }
+            return own && !when.isAfter(golden.time()) || last != null && !when.isAfter(last.at());
         }
 
         /** Whether a push is no newer than what its system is known to hold. */
