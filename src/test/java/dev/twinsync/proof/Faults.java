@@ -59,22 +59,34 @@ final class Faults {
         return next;
     }
 
-    /** SIGSTOP until its group has taken its partitions away, and some more; then it goes on as if nothing had been. */
+    /** SIGSTOP in the midst of a turn until its group has taken its partitions away, and some more; then it goes on as if nothing had been. */
     void frozen(Instance instance) throws Exception {
         int instances = rig.instances.size();
         assertThat(instances).isGreaterThan(1);
         rig.shared(instances);
-        moment();
-        instance.freeze();
+        do {
+            instance.thaw();
+            moment();
+            // a poll whose answer does not come holds the lock of its turn
+            rig.toMini.fault(TcpProxy.Fault.NO_ANSWERS);
+            passes(Duration.ofMillis(500));
+            instance.freeze();
+            rig.toMini.fault(TcpProxy.Fault.NONE);
+            // one that is alive gives a sign of it more often
+            passes(Rig.SESSION.dividedBy(2));
+        } while (rig.turns(Rig.SESSION.dividedBy(2).minusMillis(300)) == 0);
         long since = System.nanoTime();
-        // its group goes on without it
+        // its group goes on without it, and so do its turns
         rig.shared(instances - 1);
+        await("another takes its turns")
+                .atMost(Rig.SESSION)
+                .until(() -> rig.turns(Rig.SESSION.dividedBy(2).minusMillis(300)) == 0);
         tally.tell("its groups went on after "
                 + Duration.ofNanos(System.nanoTime() - since).toMillis() + " ms");
         changes(60);
         instance.thaw();
         rig.shared(instances);
-        tally.hit("frozen past its session");
+        tally.hit("frozen in mid-turn past its session");
     }
 
     void databaseRestarted() throws Exception {

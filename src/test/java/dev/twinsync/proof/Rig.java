@@ -223,6 +223,15 @@ final class Rig implements AutoCloseable {
                 + " (select from sync.due d where d.entity = b.entity and d.id = b.id and d.system = b.system)");
     }
 
+    /** Turns of polls and sweeps whose instance has given no sign of life for so long. */
+    long turns(Duration silent) {
+        return count("""
+                pg_locks l join pg_stat_activity a on a.pid = l.pid
+                join sync.cursor c on (l.classid::bigint << 32) | l.objid::bigint = hashtextextended('twinsync/' || c.name, 0)
+                where l.locktype = 'advisory' and a.state = 'idle in transaction'
+                  and clock_timestamp() - a.state_change > interval '%d ms'""".formatted(silent.toMillis()));
+    }
+
     Admin kafka() {
         return Admin.create(Map.of(
                 "bootstrap.servers",
