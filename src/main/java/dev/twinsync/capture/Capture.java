@@ -47,6 +47,9 @@ public class Capture {
     /** Pages of one turn: its cursor is kept when it ends. */
     static final int PAGES = 20;
 
+    /** So many other records are asked for before one is believed to be gone. */
+    private static final int OTHERS = 3;
+
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
 
     /** After so many turns that found nothing, a poll passes over every second one until there is something again. */
@@ -232,14 +235,7 @@ public class Capture {
         // a turn ends after some pages, so that what it has done is kept
         for (int pages = 0; pages < PAGES; pages++) {
             long began = records.tick();
-            Map<String, Object> headers = new HashMap<>();
-            headers.put("limit", changesPage);
-            headers.put("after", after == null ? "" : "&after=" + URLEncoder.encode(after, StandardCharsets.UTF_8));
-            JsonNode page = template.requestBodyAndHeaders(
-                    "direct:find-" + system + '-' + schema.plural(), null, headers, JsonNode.class);
-            if (page == null || !page.path("items").isArray()) {
-                throw new CallFailed(0, "the answer of /changes has no items", null, null, null);
-            }
+            JsonNode page = page(system, schema, after);
             if (page.hasNonNull("next")
                     && !page.path("next").isTextual()
                     && !page.path("next").isIntegralNumber()) {
@@ -270,6 +266,19 @@ public class Capture {
             }
         }
         return true;
+    }
+
+    /** A page of an API's changes, from the first on where {@code after} is null. */
+    private JsonNode page(String system, Schema schema, String after) {
+        Map<String, Object> headers = new HashMap<>();
+        headers.put("limit", changesPage);
+        headers.put("after", after == null ? "" : "&after=" + URLEncoder.encode(after, StandardCharsets.UTF_8));
+        JsonNode page = template.requestBodyAndHeaders(
+                "direct:find-" + system + '-' + schema.plural(), null, headers, JsonNode.class);
+        if (page == null || !page.path("items").isArray()) {
+            throw new CallFailed(0, "the answer of /changes has no items", null, null, null);
+        }
+        return page;
     }
 
     /**
@@ -306,8 +315,54 @@ public class Capture {
 
     private void read(String system, Schema schema, Collection<String> ids) {
         if (!ids.isEmpty()) {
-            observations.publish(readings(system, schema, ids));
+            List<Observation> readings = readings(system, schema, ids);
+            observations.publish(isTable(system, schema) ? readings : confirmed(system, schema, readings));
         }
+    }
+
+    /**
+     * A gateway that has lost a path says of every record that it isn't there. So a record that an API was known to hold
+     * is believed to be gone only where the API shows another by its key, and says the same of this one once more.
+     *
+     * @throws CallFailed where it shows none: nobody gets through, until somebody mends the path
+     */
+    private List<Observation> confirmed(String system, Schema schema, List<Observation> readings) {
+        List<String> absent = readings.stream()
+                .filter(reading -> !reading.exists())
+                .map(Observation::id)
+                .toList();
+        List<String> gone = absent.isEmpty() ? absent : keys.held(system, schema, absent);
+        if (gone.isEmpty()) {
+            return readings;
+        }
+        if (!showsAnother(system, schema, gone)) {
+            throw new CallFailed(
+                    404,
+                    "no " + schema.entity() + " is found by its key, not even those of /changes: the path is lost",
+                    null,
+                    null,
+                    null);
+        }
+        Map<String, Observation> again = new HashMap<>();
+        readings(system, schema, gone).forEach(reading -> again.put(reading.id(), reading));
+        return readings.stream()
+                .map(reading -> again.getOrDefault(reading.id(), reading))
+                .toList();
+    }
+
+    /** Whether one of the first records that an API tells of is found by its key; true where it tells of no other. */
+    private boolean showsAnother(String system, Schema schema, List<String> gone) {
+        List<String> others = new ArrayList<>();
+        for (JsonNode item : page(system, schema, null).path("items")) {
+            String id = item.path("id").asText();
+            if (others.size() < OTHERS
+                    && !item.path("deleted").asBoolean()
+                    && !gone.contains(id)
+                    && schema.refuseId(id) == null) {
+                others.add(id);
+            }
+        }
+        return others.isEmpty() || readings(system, schema, others).stream().anyMatch(Observation::exists);
     }
 
     private List<Observation> readings(String system, Schema schema, Collection<String> ids) {

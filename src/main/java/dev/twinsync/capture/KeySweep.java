@@ -168,14 +168,7 @@ class KeySweep {
      * through is left to the next sweep, which finds it and holds it back.
      */
     boolean lets(String system, Schema schema, Collection<String> gone) {
-        List<String> held = jdbc.query(
-                "select id from base where entity = ? and system = ? and present and id = any (?)",
-                statement -> {
-                    statement.setString(1, schema.entity());
-                    statement.setString(2, system);
-                    statement.setArray(3, statement.getConnection().createArrayOf("text", gone.toArray()));
-                },
-                (row, n) -> row.getString(1));
+        List<String> held = held(system, schema, gone);
         if (held.isEmpty()) {
             return true;
         }
@@ -200,6 +193,18 @@ class KeySweep {
             }
         });
         return let[0];
+    }
+
+    /** Of the keys, those of records that the system was known to hold. */
+    List<String> held(String system, Schema schema, Collection<String> ids) {
+        return jdbc.query(
+                "select id from base where entity = ? and system = ? and present and id = any (?)",
+                statement -> {
+                    statement.setString(1, schema.entity());
+                    statement.setString(2, system);
+                    statement.setArray(3, statement.getConnection().createArrayOf("text", ids.toArray()));
+                },
+                (row, n) -> row.getString(1));
     }
 
     Optional<String> brake(String system, Schema schema) {

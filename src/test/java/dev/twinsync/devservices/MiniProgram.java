@@ -145,6 +145,7 @@ public final class MiniProgram implements AutoCloseable {
     private volatile Watcher watcher;
     private volatile boolean keepsLooks;
     private volatile Distortion distortion;
+    private volatile String lost;
     private final AtomicInteger failed = new AtomicInteger();
     private final AtomicInteger pollsAtOnce = new AtomicInteger();
     private final Set<String> polled = ConcurrentHashMap.newKeySet();
@@ -260,6 +261,7 @@ public final class MiniProgram implements AutoCloseable {
         writes.clear();
         always = null;
         distortion = null;
+        lost = null;
         batches = true;
         for (AtomicInteger count : List.of(echoes, backwards, concurrent, violations, requests)) {
             count.set(0);
@@ -350,6 +352,11 @@ public final class MiniProgram implements AutoCloseable {
         distortion = with;
     }
 
+    /** A gateway knows nothing of the paths that begin so, and answers itself; null: it knows them again. */
+    public void lose(String path) {
+        lost = path;
+    }
+
     /** Whether each write is remembered for {@link #writes}; benchmarks have too many. */
     public void keepsWrites(boolean keeps) {
         keepsWrites = keeps;
@@ -427,6 +434,12 @@ public final class MiniProgram implements AutoCloseable {
             }
             if (!("Bearer " + apiKey).equals(exchange.getRequestHeaders().getFirst("Authorization"))) {
                 answer(exchange, 401, message(401, "bad or expired key"));
+                return;
+            }
+            String unknown = lost;
+            if (unknown != null && path.startsWith(unknown)) {
+                failed.incrementAndGet();
+                answer(exchange, 404, JSON.createObjectNode().put("message", "no Route matched with those values"));
                 return;
             }
             Object fault = null;
