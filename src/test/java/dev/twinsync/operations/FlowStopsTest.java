@@ -110,6 +110,30 @@ class FlowStopsTest {
     }
 
     @Test
+    void aFlowThatIsPausedWhileItsWorkTakesLongGoesOnWithTheNext() throws Exception {
+        var camel = neighbours.service().getBean(CamelContext.class);
+        long patience = camel.getShutdownStrategy().getTimeout();
+        camel.getShutdownStrategy().setTimeout(1);
+        neighbours.mini.hold();
+        try {
+            app.update("insert into users (user_id, nickname) values ('still-3', '丙')");
+            soon(() -> assertThat(neighbours.mini.isUnderWay("user", "still-3")).isTrue());
+            assertThat(here.post("ops-key", "/flows/" + FLOW + "/pause", "{\"reason\":\"it hangs\"}")
+                            .statusCode())
+                    .isEqualTo(200);
+            assertThat(neighbours.mini.isUnderWay("user", "still-3"))
+                    .as("its work outlasts what is waited for it")
+                    .isTrue();
+        } finally {
+            neighbours.mini.letGo();
+            camel.getShutdownStrategy().setTimeout(patience);
+            here.post("ops-key", "/flows/" + FLOW + "/start", "{\"reason\":\"it does not\"}");
+        }
+        app.update("insert into users (user_id, nickname) values ('still-4', '丁')");
+        soon(() -> assertThat(neighbours.mini.read("user", "still-4")).isNotNull());
+    }
+
+    @Test
     void whatCantBePutStillIsRefusedWithTheReason() throws Exception {
         HttpResponse<String> silent = here.post("ops-key", "/flows/" + FLOW + "/stop", "{}");
         assertThat(silent.statusCode()).isEqualTo(422);
