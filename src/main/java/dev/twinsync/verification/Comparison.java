@@ -140,7 +140,7 @@ class Comparison {
 
     /** A sweep looks, every minute, at what was changed lately, and again at what differed. */
     private void lately(Run run, Schema schema) {
-        Confirmation.Quiet quiet = confirmation.quiet(run.entity);
+        Confirmation.Quiet quiet = confirmation.quiet(schema);
         confirmation.again(run, schema, quiet);
         Instant since = run.progress.has("lately")
                 ? Instant.parse(run.progress.path("lately").asText())

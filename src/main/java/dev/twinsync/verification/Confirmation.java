@@ -1,5 +1,7 @@
 package dev.twinsync.verification;
 
+import dev.twinsync.capture.CaptureSchemes;
+import dev.twinsync.operations.Seen;
 import dev.twinsync.operations.Watches;
 import dev.twinsync.record.Schema;
 import java.time.Duration;
@@ -22,10 +24,18 @@ class Confirmation {
     private final Looks looks;
     private final SelfTest selfTest;
     private final Watches watches;
+    private final CaptureSchemes schemes;
     private final Settings settings;
 
-    Confirmation(Runs runs, Looks looks, SelfTest selfTest, Watches watches, Environment environment) {
+    Confirmation(
+            Runs runs,
+            Looks looks,
+            SelfTest selfTest,
+            Watches watches,
+            CaptureSchemes schemes,
+            Environment environment) {
         this.watches = watches;
+        this.schemes = schemes;
         this.runs = runs;
         this.looks = looks;
         this.selfTest = selfTest;
@@ -39,22 +49,35 @@ class Confirmation {
     record Quiet(Duration time, boolean stuck) {}
 
     /**
-     * Twice the time within which 99 of 100 changes arrived, and what lies in the topic by now is worked first: a
-     * backlog is on its way, however fast changes were before it.
+     * Twice the time within which 99 of 100 changes arrived, and what polls have not read or lies in the topic by now is
+     * worked first: a backlog is on its way, however fast changes were before it.
      */
-    Quiet quiet(String entity) {
-        Duration p99 = runs.p99(entity, Duration.ofHours(1));
+    Quiet quiet(Schema schema) {
+        Duration p99 = runs.p99(schema.entity(), Duration.ofHours(1));
         Duration time = p99 == null ? settings.quietFloor() : p99.multipliedBy(2);
         time = time.compareTo(settings.quietFloor()) < 0 ? settings.quietFloor() : time;
         time = time.compareTo(settings.quietLongest()) > 0 ? settings.quietLongest() : time;
-        Duration behind = watches.behind(entity).orElse(null);
+        Duration behind = watches.behind(schema.entity())
+                .map(merge -> merge.plus(unread(schema)))
+                .orElse(null);
         boolean stuck = behind == null || behind.compareTo(settings.backlogLongest()) > 0;
         return new Quiet(stuck ? time : time.plus(behind), stuck);
     }
 
+    /** How far the polls are behind the clock that say so. */
+    private Duration unread(Schema schema) {
+        Map<String, Duration> cursors = watches.seen().map(Seen::cursors).orElse(Map.of());
+        return schema.systems().stream()
+                .map(system -> "poll-" + system + '-' + schema.plural())
+                .filter(flow -> cursors.containsKey(flow) && schemes.meant(flow))
+                .map(cursors::get)
+                .max(Duration::compareTo)
+                .orElse(Duration.ZERO);
+    }
+
     /** The next step of a confirmation: looks again at what was quiet for long enough, and decides what is done. */
     void confirm(Run run, Schema schema) {
-        Quiet quiet = quiet(run.entity);
+        Quiet quiet = quiet(schema);
         run.told.put("quiet_ms", quiet.time().toMillis());
         if (again(run, schema, quiet)) {
             return;

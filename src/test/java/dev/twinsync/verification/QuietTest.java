@@ -3,6 +3,7 @@ package dev.twinsync.verification;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.twinsync.capture.CaptureSchemes;
 import dev.twinsync.devservices.Neighbours;
 import dev.twinsync.operations.Watches;
 import dev.twinsync.record.Schema;
@@ -93,6 +94,7 @@ class QuietTest {
                 service.getBean(Looks.class),
                 service.getBean(SelfTest.class),
                 service.getBean(Watches.class),
+                service.getBean(CaptureSchemes.class),
                 new MockEnvironment()
                         .withProperty("twinsync.verification.quiet-floor", "200ms")
                         .withProperty("twinsync.verification.quiet-longest", "200ms")
