@@ -244,6 +244,10 @@ public final class MiniProgram implements AutoCloseable {
         return item == null ? null : shown(item);
     }
 
+    public synchronized List<String> ids(String entity) {
+        return List.copyOf(of(entity).keySet());
+    }
+
     public synchronized Map<String, JsonNode> all(String entity) {
         Map<String, JsonNode> all = new TreeMap<>();
         of(entity).forEach((id, item) -> all.put(id, shown(item)));

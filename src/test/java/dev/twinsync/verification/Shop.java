@@ -40,6 +40,9 @@ import org.springframework.transaction.support.TransactionTemplate;
 /** Many orders at both ends, the ways to damage them so that nothing tells of it, and what verification says. */
 final class Shop {
 
+    /** How many orders {@link #sampled} makes. */
+    static final int SAMPLED = 20;
+
     static final HttpClient HTTP = HttpClient.newHttpClient();
 
     final MiniProgram mini;
@@ -76,16 +79,19 @@ final class Shop {
         return prefix + n;
     }
 
-    private static final String MADE = """
+    private static final String ORDERS = """
             insert into orders (order_id, user_id, status, payment_amount, carrier, tracking_number, payment_method,
               created_at, paid_at, deleted, updated_at)
             select '%1$s' || i, 'vu' || i %% 5000, 'shipped', i %% 10000 / 100.0, 'SF', 'SF' || i, 'wechat_pay',
-              timestamptz '2020-01-01Z', timestamptz '2020-01-02Z', i > %3$d, timestamptz '2020-01-01Z'
+              timestamptz '2020-01-01Z', timestamptz '2020-01-02Z', i > %3$d, %4$s
             from generate_series(1, %2$d) i;
             insert into order_items select '%1$s' || i, n, 'sku' || n, '茶' || i %% 100, n, 15.25
-            from generate_series(1, %2$d) i, generate_series(1, 2) n;
+            from generate_series(1, %2$d) i, generate_series(1, 2) n""";
+
+    /** What both ends hold of each order, and the digest by which each tells it. */
+    private static final String KNOWN = """
             create temporary table known on commit drop as
-            select order_id as id, updated_at, jsonb_build_object('user_id', user_id, 'status', status,
+            select order_id as id, jsonb_build_object('user_id', user_id, 'status', status,
               'payment_amount', payment_amount, 'currency', currency, 'payment_method', payment_method,
               'created_at', '2020-01-01T00:00:00.000000Z', 'paid_at', '2020-01-02T00:00:00.000000Z',
               'shipping_info', jsonb_build_object('carrier', carrier, 'tracking_number', tracking_number),
@@ -93,64 +99,146 @@ final class Shop {
                 'quantity', quantity, 'unit_price', unit_price) order by line_no)
                 from order_items i where i.order_id = o.order_id), 'deleted', deleted) as held
             from orders o where order_id like '%1$s%%';
-            insert into sync.golden (entity, id, version, held, origins, updated_at)
-            select 'order', id, 1, held, json_build_array(json_build_object('n', 1, 's', 'app',
-              't', '2020-01-01T00:00:00.000000Z', 'f', (select json_agg(path) from jsonb_object_keys(held) path))),
-              '2020-01-01Z' from known;
+            create temporary table digests (id text, system text, digest text) on commit drop""";
+
+    private static final String MEMORY = """
+            create temporary view golden_of as
+            select 'order' as entity, id, 1 as version, held::json, json_build_array(json_build_object('n', 1, 's', 'app',
+              't', '2020-01-01T00:00:00.000000Z', 'f', (select json_agg(path) from jsonb_object_keys(held) path))) as origins,
+              timestamptz '2020-01-01Z' as updated_at from known;
+            create temporary view base_of as
+            select 'order' as entity, id, system, true as known, true as present, held::json,
+              '2020-01-01T00:00:00.000000Z' as position, nextval('sync.tick') as tick_began,
+              nextval('sync.tick') as tick_ended, 1 as seen, timestamptz '2020-01-01Z' as observed_at, digest
+            from known cross join unnest(array['app', 'mini']) system left join digests using (id, system)""";
+
+    private static final String REMEMBERED = """
+            insert into sync.golden (entity, id, version, held, origins, updated_at) select * from golden_of;
             insert into sync.base (entity, id, system, known, present, held, position, tick_began, tick_ended, seen,
-              observed_at)
-            select 'order', id, system, true, true, held, '2020-01-01T00:00:00.000000Z', nextval('sync.tick'),
-              nextval('sync.tick'), 1, '2020-01-01Z' from known, unnest(array['app', 'mini']) system""";
+              observed_at, digest) select * from base_of""";
 
     /**
      * Orders with two items each, the last ones deleted, that have been at both ends and in Twinsync's memory for long:
-     * put there past all flows, which would take minutes, and with no digest known, as after an upgrade.
+     * put there past all flows, which would take minutes, in the form that {@link #sampled} compares with the flows' own.
+     *
+     * @param digested whether the memory knows the digests, as it does after a first run; without them it is as after an
+     *     upgrade
      */
-    void load(int orders, int deleted) {
+    void load(int orders, int deleted, boolean digested) {
         mini.keepsWrites(false);
         transaction.executeWithoutResult(status -> {
-            app.execute(MADE.formatted(prefix, orders, orders - deleted));
+            app.execute(ORDERS.formatted(prefix, orders, orders - deleted, "timestamptz '2020-01-01Z'"));
+            app.execute(KNOWN.formatted(prefix));
             // values that many orders share are one object, or a million orders would not fit
             Map<JsonNode, JsonNode> shared = new HashMap<>();
+            List<String> ids = new ArrayList<>();
             app.setFetchSize(5000);
-            app.query(
-                    "select id, held::text as held from sync.base where entity = 'order' and system = 'mini' and id like ?",
-                    row -> {
-                        ObjectNode data = (ObjectNode) Json.read(row.getString("held"));
-                        data.properties().forEach(field -> {
-                            if (!field.getKey().equals("shipping_info")) {
-                                field.setValue(shared.computeIfAbsent(field.getValue(), value -> value));
-                            }
-                        });
-                        mini.fill("order", row.getString("id"), data);
-                    },
-                    prefix + "%");
+            app.query("select id, held::text as held from known", row -> {
+                ObjectNode data = (ObjectNode) Json.read(row.getString("held"));
+                data.properties().forEach(field -> {
+                    if (!field.getKey().equals("shipping_info")) {
+                        field.setValue(shared.computeIfAbsent(field.getValue(), value -> value));
+                    }
+                });
+                mini.fill("order", row.getString("id"), data);
+                ids.add(row.getString("id"));
+                if (ids.size() == 10_000) {
+                    told(ids, digested);
+                }
+            });
             app.setFetchSize(-1);
+            told(ids, digested);
+            if (digested) {
+                app.update(toldByApp());
+            }
+            app.execute(MEMORY);
+            app.execute(REMEMBERED);
         });
-        app.execute("analyze");
+        // as tables are that have been there for long
+        for (String table : List.of("orders", "order_items", "sync.golden", "sync.base")) {
+            app.execute("vacuum analyze " + table);
+        }
+    }
+
+    void load(int orders, int deleted) {
+        load(orders, deleted, false);
+    }
+
+    private void told(List<String> ids, boolean digested) {
+        if (digested) {
+            app.update(
+                    "insert into digests select id, 'mini', digest from unnest(?::text[], ?::text[]) as u (id, digest)",
+                    ids.toArray(String[]::new),
+                    ids.stream().map(id -> mini.digest("order", id)).toArray(String[]::new));
+        }
+        ids.clear();
+    }
+
+    /** The app's digests by the SQL that capture and verification read it with, run as one statement. */
+    private static String toldByApp() {
+        String read = file("routes/orders/read-app-orders.sql").replace("o.order_id = any (:?ids)", "true");
+        return "insert into digests select found.id, 'app', found.digest from (" + read
+                + ") as found join known using (id)";
     }
 
     /**
-     * Lets the bases know the digests, as they do after a first run: the app's by the SQL that capture and verification
-     * read it with, run as one statement; the mini-program's as it tells them itself. What is planted afterwards is
-     * found, or not, by the same comparison as if each order had come through the flow; that the flow keeps these very
-     * digests is told by the runs that begin without them.
+     * Makes a few orders at the app as {@link #load} does, but through the flows, and compares what these have written, at
+     * the mini-program and into the memory, with what it would have put there.
      */
-    void digested() {
-        String read = file("routes/orders/read-app-orders.sql").replace("o.order_id = any (:?ids)", "true");
-        app.update("update sync.base b set digest = found.digest from (" + read
-                + ") as found where b.entity = 'order' and b.system = 'app' and b.id = found.id");
-        List<String> ids = new ArrayList<>(mini.all("order").keySet());
-        for (int i = 0; i < ids.size(); i += 10_000) {
-            List<String> some = ids.subList(i, Math.min(ids.size(), i + 10_000));
-            app.update(
-                    """
-                    update sync.base b set digest = u.digest from unnest(?::text[], ?::text[]) as u (id, digest)
-                    where b.entity = 'order' and b.system = 'mini' and b.id = u.id""",
-                    some.toArray(String[]::new),
-                    some.stream().map(id -> mini.digest("order", id)).toArray(String[]::new));
-        }
-        app.execute("vacuum analyze sync.base");
+    void sampled() {
+        String sample = "sampled-";
+        app.execute(ORDERS.formatted(sample, SAMPLED, SAMPLED, "clock_timestamp()"));
+        digested(sample);
+        app.update(
+                "update orders set deleted = true, updated_at = clock_timestamp() where order_id in ('sampled-1', 'sampled-2')");
+        await().atMost(Duration.ofMinutes(1))
+                .until(() -> mini.read("order", sample + 2).path("deleted").asBoolean());
+        digested(sample);
+        transaction.executeWithoutResult(status -> {
+            app.execute(KNOWN.formatted(sample));
+            told(new ArrayList<>(app.queryForList("select id from known", String.class)), true);
+            app.update(toldByApp());
+            app.execute(MEMORY);
+            assertThat(app.queryForList("select id from known", String.class)).hasSize(SAMPLED);
+            app.query("select id, held::text as held from known", row -> {
+                JsonNode held = Json.read(row.getString("held"));
+                JsonNode there = mini.read("order", row.getString("id"));
+                assertThat(text(there)).isEqualTo(text(held));
+                assertThat(names(there)).isEqualTo(names(held));
+            });
+            // a field that is not there is told as null where a base was written after it had been read
+            assertThat(app.queryForList("""
+                            select id, system, known, present, doubt, detail::text, waiting_for, refused, digest,
+                              jsonb_strip_nulls(held::jsonb) as held from sync.base where id like 'sampled-%'
+                            except
+                            select id, system, known, present, false, null, null, null, digest,
+                              jsonb_strip_nulls(held::jsonb) from base_of""")).isEmpty();
+            assertThat(app.queryForList("""
+                            select id, jsonb_strip_nulls(held::jsonb) as held from sync.golden where id like 'sampled-%'
+                            except select id, jsonb_strip_nulls(held::jsonb) from golden_of""")).isEmpty();
+            assertThat(app.queryForList(
+                            "select distinct jsonb_object_keys(e) from sync.golden, jsonb_array_elements(origins::jsonb) e"
+                                    + " where id like 'sampled-%' order by 1",
+                            String.class))
+                    .containsExactly("f", "n", "s", "t");
+        });
+    }
+
+    private static Set<String> names(JsonNode data) {
+        Set<String> names = new TreeSet<>();
+        data.fieldNames().forEachRemaining(names::add);
+        return names;
+    }
+
+    /** Waits until the sample is at both ends, all is quiet, and the ends' digests are known. */
+    private void digested(String of) {
+        await().atMost(Duration.ofMinutes(2))
+                .pollInterval(Duration.ofMillis(200))
+                .untilAsserted(() -> assertThat(app.queryForObject("""
+                                select count(*) from sync.base b where id like ? and present and not doubt
+                                  and digest is not null and detail is null and not exists (
+                                    select from sync.due d where d.entity = b.entity and d.id = b.id)""", Integer.class, of + "%"))
+                        .isEqualTo(2 * SAMPLED));
     }
 
     private static String file(String path) {
@@ -186,7 +274,7 @@ final class Shop {
                 app.update("delete from sync." + table + " where id like ?", prefix + "%");
             }
         });
-        mini.all("order").keySet().stream().filter(id -> id.startsWith(prefix)).forEach(id -> mini.remove("order", id));
+        mini.ids("order").stream().filter(id -> id.startsWith(prefix)).forEach(id -> mini.remove("order", id));
         mini.keepsWrites(true);
     }
 
@@ -382,8 +470,8 @@ final class Shop {
     /** Orders of this shop in which the two ends differ, by what they hold; for the end of a test. */
     List<String> unequal() {
         List<String> unequal = new ArrayList<>();
-        Map<String, JsonNode> there = mini.all("order");
-        there.keySet().removeIf(id -> !id.startsWith(prefix));
+        Set<String> there = new HashSet<>(mini.ids("order"));
+        there.removeIf(id -> !id.startsWith(prefix));
         transaction.executeWithoutResult(status -> {
             app.setFetchSize(5000);
             app.query(
@@ -395,7 +483,7 @@ final class Shop {
                     row -> {
                         String id = row.getString("id");
                         boolean deleted = row.getBoolean("deleted");
-                        JsonNode data = there.remove(id);
+                        JsonNode data = there.remove(id) ? mini.read("order", id) : null;
                         if (data == null
                                 ? !deleted
                                 : deleted != data.path("deleted").asBoolean()) {
@@ -407,11 +495,11 @@ final class Shop {
                     prefix + "%");
             app.setFetchSize(-1);
         });
-        there.forEach((id, data) -> {
-            if (!data.path("deleted").asBoolean()) {
+        for (String id : there) {
+            if (!mini.read("order", id).path("deleted").asBoolean()) {
                 unequal.add(id + " is not in the app");
             }
-        });
+        }
         return unequal;
     }
 
