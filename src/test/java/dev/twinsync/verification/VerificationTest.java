@@ -72,7 +72,7 @@ class VerificationTest {
         try (Instance world = instance) {
             world.start(USUAL);
             shop = new Shop("ver-", world);
-            await().until(() -> shop.app
+            await().atMost(Duration.ofMinutes(2)).until(() -> shop.app
                             .queryForList(
                                     "select name from sync.cursor where name = 'poll-app-orders' and value ? 'at'",
                                     String.class)
@@ -356,7 +356,7 @@ class VerificationTest {
         assertThat(told.path("unverified").asLong()).isZero();
         assertThat(shop.found(run)).containsExactly("mini field ver-7", "mini missing ver-8");
         // of one kind what was found is believed, the other is told and left
-        await().until(() -> "七"
+        await().atMost(Duration.ofMinutes(2)).until(() -> "七"
                 .equals(shop.app.queryForObject("select nickname from users where user_id = 'ver-7'", String.class)));
         assertThat(told.path("repaired").asInt()).isEqualTo(1);
         assertThat(shop.mini.read("user", "ver-8")).isNull();
