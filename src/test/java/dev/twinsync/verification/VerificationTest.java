@@ -72,12 +72,13 @@ class VerificationTest {
         try (Instance world = instance) {
             world.start(USUAL);
             shop = new Shop("ver-", world);
-            await().atMost(Duration.ofMinutes(2)).until(() -> shop.app
-                            .queryForList(
-                                    "select name from sync.cursor where name = 'poll-app-orders' and value ? 'at'",
-                                    String.class)
-                            .size()
-                    == 1);
+            await().atMost(Duration.ofMinutes(2))
+                    .until(() -> shop.app
+                                    .queryForList(
+                                            "select name from sync.cursor where name = 'poll-app-orders' and value ? 'at'",
+                                            String.class)
+                                    .size()
+                            == 1);
             shop.sampled();
             timed("filled", () -> {
                 shop.load(orders, deleted, true);
@@ -196,7 +197,8 @@ class VerificationTest {
         edits.start();
         try {
             long repair = shop.begin("apply");
-            JsonNode told = timed("under load, " + damaged + " planted", () -> shop.ended(repair, "waiting_for_approval"));
+            JsonNode told =
+                    timed("under load, " + damaged + " planted", () -> shop.ended(repair, "waiting_for_approval"));
             same(shop.found(repair), planted);
             // so many are mended only when somebody has said so
             assertThat(told.path("told").path("why").asText()).contains("more than");
