@@ -52,8 +52,10 @@ public class Capture {
 
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
 
-    /** After so many turns that found nothing, a poll passes over every second one until there is something again. */
+    /** After so many turns that found nothing, a poll takes every second one until there is something again. */
     private static final int QUIET = 30;
+    /** After so many, about a minute, every third one. */
+    private static final int LONG_QUIET = 200;
 
     private final Schemas schemas;
     private final Records records;
@@ -105,7 +107,8 @@ public class Capture {
         Schema schema = schemas.of(entity);
         String name = "poll-" + system + '-' + schema.plural();
         int empty = quiet.getOrDefault(name, 0);
-        if (empty > QUIET && empty % 2 == 0) {
+        int every = empty > LONG_QUIET ? 3 : empty > QUIET ? 2 : 1;
+        if (empty % every != 0) {
             quiet.put(name, empty + 1);
             return;
         }
