@@ -13,6 +13,7 @@ import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.state.Records;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -65,19 +66,52 @@ class TableTarget implements Target {
 
     @Override
     public List<Result> write(String system, Schema schema, List<Item> items) {
+        List<Result> results = new ArrayList<>(halving(system, schema, items));
+        for (int attempt = 1; ; attempt++) {
+            List<Integer> locked = new ArrayList<>();
+            for (int i = 0; i < items.size(); i++) {
+                if (results.get(i) instanceof Result.Failed failed && failed.cause() instanceof Locked) {
+                    locked.add(i);
+                }
+            }
+            // most locks last as long as a transaction of the app: a moment
+            Duration pause = locked.isEmpty() ? null : policy.pauseAfter(attempt, null);
+            if (pause == null) {
+                return results;
+            }
+            policy.pause(pause);
+            List<Result> again =
+                    halving(system, schema, locked.stream().map(items::get).toList());
+            for (int i = 0; i < again.size(); i++) {
+                results.set(locked.get(i), again.get(i));
+            }
+        }
+    }
+
+    private List<Result> halving(String system, Schema schema, List<Item> items) {
         try {
             return set(system, schema, items);
         } catch (RuntimeException e) {
-            if (policy.kind(e) != FailurePolicy.Kind.PERMANENT) {
+            boolean permanent = policy.kind(e) == FailurePolicy.Kind.PERMANENT;
+            if (!permanent && !policy.mayBeOneRecords(e)) {
                 throw e;
             }
             if (items.size() == 1) {
-                return List.of(new Result.Refused(e));
+                return List.of(permanent ? new Result.Refused(e) : new Result.Failed(e));
             }
-            // refused as a whole: halved until what is bad stands alone
-            List<Result> results = new ArrayList<>(write(system, schema, items.subList(0, items.size() / 2)));
-            results.addAll(write(system, schema, items.subList(items.size() / 2, items.size())));
+            // failed as a whole: halved until what is bad stands alone, and holds up no other
+            List<Result> results = new ArrayList<>(halving(system, schema, items.subList(0, items.size() / 2)));
+            results.addAll(halving(system, schema, items.subList(items.size() / 2, items.size())));
             return results;
+        }
+    }
+
+    /** Somebody else's transaction has the row. */
+    private static final class Locked extends IllegalStateException {
+        private static final long serialVersionUID = 1;
+
+        Locked(String id) {
+            super(id + " is locked by a transaction of the system's own that lasts");
         }
     }
 
@@ -87,15 +121,16 @@ class TableTarget implements Target {
         long began = records.tick();
         Map<String, Row> before = new HashMap<>();
         Map<String, Row> after = new HashMap<>();
+        Set<String> locked = new HashSet<>();
         transaction.executeWithoutResult(status -> {
             app.execute("set local lock_timeout = '5s'");
-            rows("direct:lock-" + suffix, ids);
+            rows("direct:lock-" + suffix, ids).forEach(row -> locked.add(String.valueOf(((Map<?, ?>) row).get("id"))));
             List<?> there = rows("direct:read-" + suffix, ids);
             before.putAll(read(schema, there));
             ArrayNode writes = Json.MAPPER.createArrayNode();
             List<String> written = new ArrayList<>();
             for (Item item : items) {
-                if (matches(item, before.get(item.id()))) {
+                if (!passedOver(item, before, locked) && matches(item, before.get(item.id()))) {
                     ObjectNode row = writes.addObject();
                     row.put("id", item.id());
                     row.put("insert", item.makes());
@@ -113,7 +148,9 @@ class TableTarget implements Target {
         List<String> differing = new ArrayList<>();
         for (Item item : items) {
             Row now = after.get(item.id());
-            if (now == null) {
+            if (passedOver(item, before, locked)) {
+                results.add(new Result.Failed(new Locked(item.id())));
+            } else if (now == null) {
                 differing.add(item.id());
                 results.add(new Result.Differs(true));
             } else {
@@ -132,6 +169,11 @@ class TableTarget implements Target {
             capture.readNow(system, schema.entity(), differing);
         }
         return results;
+    }
+
+    /** The lock passes over a row that another transaction has: it is there, and not locked. */
+    private static boolean passedOver(Item item, Map<String, Row> before, Set<String> locked) {
+        return before.containsKey(item.id()) && !locked.contains(item.id());
     }
 
     private static boolean matches(Item item, Row row) {

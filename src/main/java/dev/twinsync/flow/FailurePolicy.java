@@ -83,6 +83,23 @@ public class FailurePolicy {
         return kind == Kind.TRANSIENT || kind == Kind.EVERYONES;
     }
 
+    /**
+     * Whether a failure that passes may come of one record alone: the database answered, is well, and did not do it (a
+     * lock that was not to be had, a deadlock, a trigger that fails).
+     */
+    public boolean mayBeOneRecords(Throwable failure) {
+        if (kind(failure) != Kind.TRANSIENT) {
+            return false;
+        }
+        for (Throwable at = failure; at != null; at = at.getCause() == at ? null : at.getCause()) {
+            if (at instanceof SQLException sql && sql.getSQLState() != null) {
+                // 08 the connection, 25 its transaction, 53 no room, 57 stopped, 58 the machine under it
+                return List.of("08", "25", "53", "57", "58").stream().noneMatch(sql.getSQLState()::startsWith);
+            }
+        }
+        return false;
+    }
+
     /** Tries in place, with growing pauses, while the failure is one that passes. */
     public <T> T patiently(Supplier<T> call) {
         for (int attempt = 1; ; attempt++) {
@@ -106,6 +123,11 @@ public class FailurePolicy {
             Thread.currentThread().interrupt();
             throw cause;
         }
+    }
+
+    /** Waits; where the thread is to end, it is told so. */
+    public void pause(Duration pause) {
+        pause(pause, new IllegalStateException("interrupted"));
     }
 
     /** How long to wait before the next attempt, or null to give up in place. */
