@@ -192,7 +192,7 @@ public class Delivery {
         Set<String> due = Due.paths(schema, golden, base);
         Map<String, JsonNode> values = new HashMap<>();
         due.forEach(path -> values.put(path, golden.value(path)));
-        int number = delivery == null ? 0 : delivery.keyNumber();
+        int number = used(delivery);
         Target.Item item = new Target.Item(
                 id, base, values, data(schema, golden, base, due), key(schema, golden, number), golden.version());
         keep(system, schema, List.of(letter(system, schema, item, golden, cause, told.get(id), snapshot)));
@@ -266,7 +266,7 @@ public class Delivery {
             if (due.isEmpty()) {
                 settled.add(id);
                 if (delivery != null && delivery.dueSince() != null) {
-                    waiting.add(change(golden, base, false, List.of(), null, 0, null));
+                    waiting.add(change(golden, base, false, List.of(), null, used(delivery), null));
                 }
                 continue;
             }
@@ -276,7 +276,7 @@ public class Delivery {
             List<String> missing = Due.waitingFor(schema, golden, base);
             if (!missing.isEmpty()) {
                 if (delivery == null || !delivery.waitingFor().equals(missing)) {
-                    waiting.add(change(golden, base, true, missing, null, 0, null));
+                    waiting.add(change(golden, base, true, missing, null, used(delivery), null));
                 }
                 continue;
             }
@@ -324,9 +324,14 @@ public class Delivery {
         }
     }
 
+    /** How many keys the golden version has used: none is used for another write, whatever has become of the first. */
+    private static int used(Records.Delivery delivery) {
+        return delivery == null ? 0 : delivery.keyNumber();
+    }
+
     /** The same body and guard go out under the same key; anything else of that version takes the next. */
     private static int keyNumber(Base base, Records.Delivery delivery, Map<String, JsonNode> values) {
-        int used = delivery == null ? 0 : delivery.keyNumber();
+        int used = used(delivery);
         boolean same = used > 0
                 && Objects.equals(delivery.keyGuard(), base.position())
                 && base.intents().keySet().equals(values.keySet());
@@ -482,7 +487,7 @@ public class Delivery {
                         true,
                         List.of(),
                         delivery == null ? null : delivery.refused(),
-                        delivery == null ? 0 : delivery.keyNumber(),
+                        used(delivery),
                         null));
             });
             open = records.save(schema.entity(), doubts);

@@ -63,15 +63,15 @@ class JdbcRecords implements Records {
      */
     private static final String SAVE_BASES = """
             insert into base as b (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
-              doubt_at, detail, seen, revision, waiting_for, refused, key_number, key_guard, observed_at, digest)
+              doubt_at, detail, seen, revision, waiting_for, refused, key_number, key_guard, key_version, observed_at, digest)
             select ?, u.id, u.system, u.known, u.present, coalesce(u.held, 'null')::json, u.position, u.tick_began, u.tick_ended,
               u.doubt, u.doubt_at, u.detail::json, u.seen, u.revision,
-              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.position, u.observed_at, u.digest
+              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.position, u.key_version, u.observed_at, u.digest
             from unnest(?::text[], ?::text[], ?::boolean[], ?::boolean[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
               ?::boolean[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::int[],
-              ?::timestamptz[], ?::text[])
+              ?::bigint[], ?::timestamptz[], ?::text[])
               as u (id, system, known, present, held, position, tick_began, tick_ended, doubt, doubt_at, detail, seen,
-                revision, waiting_for, refused, key_number, observed_at, digest)
+                revision, waiting_for, refused, key_number, key_version, observed_at, digest)
             order by u.id, u.system
             on conflict (entity, id, system) do update set
               known = excluded.known, present = excluded.present, position = excluded.position,
@@ -80,8 +80,9 @@ class JdbcRecords implements Records {
               doubt_at = excluded.doubt_at, detail = excluded.detail, seen = excluded.seen, revision = excluded.revision,
               waiting_for = excluded.waiting_for, refused = excluded.refused,
               -- a number is taken with the intent, whose position is the guard of what is sent
-              key_guard = case when b.key_number = excluded.key_number then b.key_guard else excluded.position end,
-              key_number = excluded.key_number,
+              key_guard = case when b.key_number = excluded.key_number and b.key_version = excluded.key_version
+                then b.key_guard else excluded.position end,
+              key_number = excluded.key_number, key_version = excluded.key_version,
               observed_at = coalesce(excluded.observed_at, b.observed_at),
               -- what was held then is told by the digest as long as nothing else is known to be held
               digest = case when b.tick_began = excluded.tick_began and b.tick_ended = excluded.tick_ended
@@ -196,7 +197,10 @@ class JdbcRecords implements Records {
                 JsonNode values = golden != null && golden.is(held) ? golden.json : Json.stored(held);
                 bases.computeIfAbsent(id, k -> new HashMap<>()).put(of, base(row, values));
             }
-            deliveries.computeIfAbsent(id, k -> new HashMap<>()).put(of, delivery(row));
+            Golden judged = goldens.get(id);
+            deliveries
+                    .computeIfAbsent(id, k -> new HashMap<>())
+                    .put(of, delivery(row, judged == null ? 0 : judged.version()));
         });
         Map<String, Snapshot> snapshots = new LinkedHashMap<>();
         for (String id : keys) {
@@ -314,7 +318,8 @@ class JdbcRecords implements Records {
         }
     }
 
-    private record Row(String id, BaseChange change) {
+    /** @param version of the golden record, for which the base was judged and its keys are counted */
+    private record Row(String id, BaseChange change, long version) {
         Base base() {
             return change.base();
         }
@@ -323,7 +328,7 @@ class JdbcRecords implements Records {
     private static void bases(Connection connection, String entity, List<Change> changes, Set<String> fenced)
             throws SQLException {
         List<Row> rows = changes.stream()
-                .flatMap(c -> c.bases().stream().map(b -> new Row(c.id(), b)))
+                .flatMap(c -> c.bases().stream().map(b -> new Row(c.id(), b, c.judged())))
                 .toList();
         if (rows.isEmpty()) {
             return;
@@ -373,6 +378,7 @@ class JdbcRecords implements Records {
                 longs(connection, rows.stream().map(r -> r.change().refused())),
                 connection.createArrayOf(
                         "int", rows.stream().map(r -> r.change().keyNumber()).toArray(Integer[]::new)),
+                longs(connection, rows.stream().map(Row::version)),
                 texts(
                         connection,
                         rows.stream()
@@ -743,7 +749,7 @@ class JdbcRecords implements Records {
         return map;
     }
 
-    private static Delivery delivery(ResultSet row) throws SQLException {
+    private static Delivery delivery(ResultSet row, long version) throws SQLException {
         Timestamp due = row.getTimestamp("since");
         Timestamp observed = row.getTimestamp("observed_at");
         Array waiting = row.getArray("waiting_for");
@@ -754,7 +760,7 @@ class JdbcRecords implements Records {
                 row.getLong("judged"),
                 waiting == null ? List.of() : Arrays.asList((String[]) waiting.getArray()),
                 none ? null : refused,
-                row.getInt("key_number"),
+                row.getLong("key_version") == version ? row.getInt("key_number") : 0,
                 row.getString("key_guard"),
                 observed == null ? null : observed.toInstant());
     }
