@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.awaitility.core.ConditionTimeoutException;
+import org.springframework.util.FileSystemUtils;
 
 /** A real PostgreSQL that keeps what it was told (fsync on) and whose log can be decoded (wal_level logical). */
 public final class Postgres implements AutoCloseable {
@@ -44,8 +45,8 @@ public final class Postgres implements AutoCloseable {
                 socket.bind(new InetSocketAddress(InetAddress.getByName("127.0.0.1"), port));
             } catch (IOException e) {
                 // said at once: the server itself would be waited for, and never say why it does not come
-                throw new IllegalStateException(
-                        "port " + port + " is taken: stop what listens there, or set APP_DB_URL to a database of yours");
+                throw new IllegalStateException("port " + port
+                        + " is taken: stop what listens there, or set APP_DB_URL to a database of yours");
             }
         }
         EmbeddedPostgres.Builder builder = EmbeddedPostgres.builder()
@@ -78,17 +79,22 @@ public final class Postgres implements AutoCloseable {
     /** A run that was killed left its server behind: it is ended, or its port would be taken for ever. */
     private static void endFormer(Path folder) throws IOException {
         Path pidFile = folder.resolve("data").resolve("postmaster.pid");
-        if (!Files.exists(pidFile)) {
-            return;
+        if (Files.exists(pidFile)) {
+            List<String> lines = Files.readAllLines(pidFile, StandardCharsets.UTF_8);
+            ProcessHandle.of(Long.parseLong(lines.get(0).strip())).ifPresent(process -> {
+                if (process.info().command().orElse("").contains("postgres")) {
+                    // its children outlive it for a moment, and would write into the next one's folder
+                    List<ProcessHandle> children = process.children().toList();
+                    process.destroyForcibly();
+                    process.onExit().join();
+                    children.forEach(child -> {
+                        child.destroyForcibly();
+                        child.onExit().join();
+                    });
+                }
+            });
         }
-        List<String> lines = Files.readAllLines(pidFile, StandardCharsets.UTF_8);
-        ProcessHandle.of(Long.parseLong(lines.get(0).strip())).ifPresent(process -> {
-            if (process.info().command().orElse("").contains("postgres")) {
-                process.destroyForcibly();
-                process.onExit().join();
-            }
-        });
-        Files.deleteIfExists(pidFile);
+        FileSystemUtils.deleteRecursively(folder);
     }
 
     public int port() {

@@ -90,6 +90,9 @@ public final class TryTwinsync {
         // admin / admin
         setting("CONSOLE_USERS", "admin:admin:$2a$10$3PQeZAAtsuzV7LkyYGUD0OeachZ2T4PYhHsfGUIaH0jHm/mRI8kUO");
         setting("TWINSYNC_DEV", "true");
+        // everyone knows these keys
+        settings.put("server.address", "127.0.0.1");
+        settings.put("management.server.address", "127.0.0.1");
         SpringApplication application = new SpringApplication(Twinsync.class);
         application.setDefaultProperties(settings);
         if (ownApp && ownMini) {
