@@ -11,6 +11,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.PatternSyntaxException;
 
 /** Compiles a schema file once, so that normalising a record looks nothing up. */
 final class SchemaFile {
@@ -84,14 +85,25 @@ final class SchemaFile {
             forms.put(entry.getKey(), form(entry.getKey(), entry.getValue(), field));
         });
         for (Field field : fields) {
-            field.newestWhile().keySet().forEach(other -> {
+            field.newestWhile().forEach((other, value) -> {
                 if (!forms.containsKey(other)) {
                     throw wrong(field.name() + ".newest_while", "there is no field " + other);
                 }
+                fits(field.name() + ".newest_while." + other, value, forms.get(other));
             });
+            JsonNode usual = properties.path(field.name()).path("default");
+            if (!usual.isMissingNode()) {
+                fits(field.name() + ".default", usual, forms.get(field.name()));
+            }
         }
         return new CompiledSchema(
                 text("entity", tree), text("plural", tree), text("key", tree), systems, List.copyOf(fields), forms);
+    }
+
+    private void fits(String where, JsonNode value, Form form) {
+        form.apply(value, "", false, (pointer, message) -> {
+            throw wrong(where, "not a value of the field: " + message);
+        });
     }
 
     private Field field(String name, JsonNode node, List<String> systems) {
@@ -118,7 +130,7 @@ final class SchemaFile {
         if (rule == Rule.STICKY && !"boolean".equals(node.path("type").asText())) {
             throw wrong(name + ".type", "the rule sticky is for booleans");
         }
-        boolean byKey = node.path("by_key").asBoolean(false);
+        boolean byKey = flag(name, node, "by_key");
         Map<String, JsonNode> newestWhile = new HashMap<>();
         node.path("newest_while").properties().forEach(e -> newestWhile.put(e.getKey(), e.getValue()));
         String from = node.path("default_from").asText("");
@@ -135,7 +147,7 @@ final class SchemaFile {
                 !from.isEmpty(),
                 node.has("systems") ? some(name + ".systems", node.path("systems"), systems) : Set.copyOf(systems),
                 node.has("required_at") ? some(name + ".required_at", node.path("required_at"), systems) : Set.of(),
-                node.path("personal").asBoolean(false),
+                flag(name, node, "personal"),
                 rule == Rule.FORWARD ? flow(name, node.path("flow")) : null);
     }
 
@@ -150,7 +162,7 @@ final class SchemaFile {
             if (stage.getValue().has("label")) {
                 labels.put(stage.getValue().path("label").asText(), stage.getKey());
             }
-            if (stage.getValue().path("dispute").asBoolean(false)) {
+            if (flag(name + ".flow." + stage.getKey(), stage.getValue(), "dispute")) {
                 dispute = stage.getKey();
             }
         }
@@ -175,7 +187,9 @@ final class SchemaFile {
             case "integer" -> Forms.integer(number(where, node, "minimum"), number(where, node, "maximum"));
             case "number" ->
                 Forms.decimal(
-                        node.path("decimals").asInt(2), number(where, node, "minimum"), number(where, node, "maximum"));
+                        count(where, node, "decimals", 2),
+                        number(where, node, "minimum"),
+                        number(where, node, "maximum"));
             case "array" -> {
                 JsonNode items = node.path("items");
                 if (!items.isObject()) {
@@ -184,7 +198,7 @@ final class SchemaFile {
                 known(where + ".items", items, VALUE);
                 yield Forms.array(
                         form(where + ".items", items, null),
-                        node.path("maxItems").asInt(1000),
+                        count(where, node, "maxItems", 1000),
                         node.has("sorted_by") ? node.path("sorted_by").asText() : null);
             }
             case "object" -> {
@@ -197,17 +211,21 @@ final class SchemaFile {
                 if (members.isEmpty() && !others.isObject()) {
                     throw wrong(where + ".properties", "write the members of the object, or additionalProperties");
                 }
+                List<String> required = texts(where + ".required", node.path("required"));
+                if (!others.isObject() && !members.keySet().containsAll(required)) {
+                    throw wrong(where + ".required", "write some of " + members.keySet());
+                }
                 yield Forms.object(
                         members,
                         others.isObject() ? form(where + ".additionalProperties", others, null) : null,
-                        Set.copyOf(texts(where + ".required", node.path("required"))));
+                        Set.copyOf(required));
             }
             default -> throw wrong(where + ".type", "write one of string, boolean, integer, number, array, object");
         };
     }
 
     private Form string(String where, JsonNode node, Field field) {
-        int max = node.path("maxLength").asInt(4096);
+        int max = count(where, node, "maxLength", 4096);
         if (field != null && field.flow() != null) {
             return Forms.stage(field.flow());
         }
@@ -228,10 +246,14 @@ final class SchemaFile {
         }
         String form = node.path("normal_form").asText("");
         if (form.isEmpty() && node.has("pattern")) {
-            return Forms.pattern(node.path("pattern").asText(), max);
+            try {
+                return Forms.pattern(node.path("pattern").asText(), max);
+            } catch (PatternSyntaxException e) {
+                throw wrong(where + ".pattern", "no regular expression: " + e.getDescription());
+            }
         }
         return switch (form) {
-            case "" -> Forms.text(node.path("minLength").asInt(0), max);
+            case "" -> Forms.text(count(where, node, "minLength", 0), max);
             case "trim_nfc" -> Forms.trimmed(max);
             case "http_url" -> Forms.url(max);
             case "mobile_cn" -> Forms.mobile("CN");
@@ -252,6 +274,25 @@ final class SchemaFile {
             throw wrong(where + "." + keyword, "write a number");
         }
         return value.decimalValue();
+    }
+
+    private int count(String where, JsonNode node, String keyword, int otherwise) {
+        JsonNode value = node.path(keyword);
+        if (value.isMissingNode()) {
+            return otherwise;
+        }
+        if (!value.isInt() || value.intValue() < 0) {
+            throw wrong(where + "." + keyword, "write a whole number, 0 or more");
+        }
+        return value.intValue();
+    }
+
+    private boolean flag(String where, JsonNode node, String keyword) {
+        JsonNode value = node.path(keyword);
+        if (!value.isMissingNode() && !value.isBoolean()) {
+            throw wrong(where + "." + keyword, "write true or false");
+        }
+        return value.asBoolean(false);
     }
 
     private void known(String where, JsonNode node, Set<String> keywords) {

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -148,5 +149,29 @@ class SchemasTest {
                 .hasMessageContaining("thing.schema.yaml")
                 .hasMessageContaining("a.rule")
                 .hasMessageContaining("newest");
+    }
+
+    @Test
+    void aKeywordWithAValueThatItCannotHaveIsNamed(@TempDir Path routes) throws Exception {
+        Path folder = Files.createDirectory(routes.resolve("things"));
+        for (Map.Entry<String, String> wrong : Map.of(
+                        "type: string, maxLength: sixty", "a.maxLength",
+                        "type: string, minLength: -1", "a.minLength",
+                        "type: number, decimals: 1.5", "a.decimals",
+                        "type: string, personal: sometimes", "a.personal",
+                        "type: string, pattern: '[A-Z'", "a.pattern",
+                        "type: string, default: 5", "a.default",
+                        "type: array, maxItems: many, items: {type: string}", "a.maxItems",
+                        "type: object, properties: {b: {type: string}}, required: [c]", "a.required")
+                .entrySet()) {
+            Files.writeString(
+                    folder.resolve("thing.schema.yaml"),
+                    "entity: thing\nplural: things\nkey: id\nsystems: [app]\nproperties:\n  a: {rule: newest, "
+                            + wrong.getKey() + "}\n");
+            assertThatThrownBy(() -> Schemas.load(routes))
+                    .as(wrong.getKey())
+                    .hasMessageContaining("thing.schema.yaml")
+                    .hasMessageContaining(wrong.getValue());
+        }
     }
 }
