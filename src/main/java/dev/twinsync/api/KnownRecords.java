@@ -37,6 +37,8 @@ import org.springframework.stereotype.Component;
 public class KnownRecords {
 
     private static final int MOST = 200;
+    private static final Instant NEWEST = Instant.parse("9999-01-01T00:00:00Z");
+    private static final Set<String> CONFLICT_STATES = Set.of("open", "restored", "closed");
 
     private final Schemas schemas;
     private final Records records;
@@ -144,13 +146,16 @@ public class KnownRecords {
      */
     public ObjectNode timeline(Schema schema, String id, String after, int limit, boolean full) {
         int most = Math.max(1, Math.min(MOST, limit));
-        Instant at = Instant.parse("9999-01-01T00:00:00Z");
+        Instant at = NEWEST;
         long seq = Long.MAX_VALUE;
         if (!after.isEmpty()) {
             String[] cursor = after.split("_");
             try {
                 at = Instant.parse(cursor[0]);
                 seq = Long.parseLong(cursor[1]);
+                if (at.isBefore(Instant.EPOCH) || at.isAfter(NEWEST)) {
+                    throw new IllegalArgumentException("a time that no event has");
+                }
             } catch (RuntimeException e) {
                 throw new Problem(HttpStatus.BAD_REQUEST, "after: take it from next of the page before");
             }
@@ -183,6 +188,15 @@ public class KnownRecords {
     /** Values that a rule did not take, newest first; a filter that is null or empty does not filter. */
     public ObjectNode conflicts(String entity, String id, String state, Long after, int limit, boolean full) {
         int most = Math.max(1, Math.min(MOST, limit));
+        if (id != null && id.indexOf(0) >= 0) {
+            throw new Problem(HttpStatus.BAD_REQUEST, "id: it has a character that no id has");
+        }
+        if (!blank(entity).isEmpty() && !schemas.has(entity)) {
+            throw new Problem(HttpStatus.BAD_REQUEST, "entity: there is none of this name");
+        }
+        if (!blank(state).isEmpty() && !CONFLICT_STATES.contains(state)) {
+            throw new Problem(HttpStatus.BAD_REQUEST, "state: write one of " + CONFLICT_STATES);
+        }
         List<Map<String, Object>> rows = jdbc.queryForList(
                 """
                 select id, entity, record_id, path, system, losing::text as losing, winning::text as winning, winner, rule,

@@ -22,6 +22,7 @@ import org.springframework.security.core.userdetails.UserDetailsService;
 import org.springframework.security.provisioning.InMemoryUserDetailsManager;
 import org.springframework.security.web.SecurityFilterChain;
 import org.springframework.security.web.authentication.www.BasicAuthenticationFilter;
+import org.springframework.security.web.firewall.RequestRejectedHandler;
 import org.springframework.web.filter.OncePerRequestFilter;
 
 /** Rights: backends push and read records, ops do everything else, and what is not listed is refused. */
@@ -35,6 +36,15 @@ class Security {
     @Bean
     UserDetailsService people(Callers callers) {
         return new InMemoryUserDetailsManager(callers.people());
+    }
+
+    /** What the firewall refuses is told as such: sent on to the error page, it would be called a missing key. */
+    @Bean
+    RequestRejectedHandler rejected() {
+        return (request, response, e) -> Problem.write(
+                response,
+                HttpStatus.BAD_REQUEST,
+                "the address has something (.. ; % \\ // or a control character) that is taken in no path");
     }
 
     @Bean

@@ -103,6 +103,23 @@ class GuardTest {
                 .isEqualTo(422);
     }
 
+    @Test
+    void whatCanBeInNoAddressOrIsNoQuestionIsToldSo() throws Exception {
+        for (String path : List.of(
+                "/users/%2e%2e",
+                "/users/a%3Bb",
+                "/users/a%252Fb",
+                "/conflicts?id=%00",
+                "/conflicts?state=foo",
+                "/conflicts?entity=foo",
+                "/users/guard/timeline?after=%2B999999999-01-01T00:00:00Z_1")) {
+            HttpResponse<String> answer = caller.get("ops-key", path);
+            assertThat(answer.statusCode()).as(path).isEqualTo(400);
+            assertThat(answer.headers().firstValue("Content-Type")).as(path).hasValueSatisfying(type -> assertThat(type)
+                    .startsWith("application/problem+json"));
+        }
+    }
+
     private static int push(String body) throws Exception {
         return caller.post("mini-key", "/sync_user_data", body).statusCode();
     }
