@@ -50,7 +50,7 @@ class VerificationTest {
     @Anomaly({Anomaly.Of.A16, Anomaly.Of.A17, Anomaly.Of.A18})
     void ordersAreVerifiedAndMendedThroughAKill() throws Exception {
         // as many damaged ones as the daily run has time for; the proof damages 10,000
-        all(Integer.getInteger("verification.orders", 100_000), Integer.getInteger("verification.damaged", 2_000), 1);
+        all(Integer.getInteger("verification.orders", 50_000), Integer.getInteger("verification.damaged", 2_000), 1);
     }
 
     @Test
