@@ -125,9 +125,9 @@ public class FailurePolicy {
         }
     }
 
-    /** Waits; where the thread is to end, it is told so. */
+    /** Waits; where the thread is to end, it throws what passes: the message comes again. */
     public void pause(Duration pause) {
-        pause(pause, new IllegalStateException("interrupted"));
+        pause(pause, new IllegalStateException(new InterruptedException("the service stops")));
     }
 
     /** How long to wait before the next attempt, or null to give up in place. */
