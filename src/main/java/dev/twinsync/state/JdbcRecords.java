@@ -608,18 +608,14 @@ class JdbcRecords implements Records {
     }
 
     private static String held(Golden golden) {
-        Map<String, JsonNode> held = new HashMap<>();
+        // in the order of the paths, as a base's are, so that equal values are equal texts
+        Map<String, JsonNode> held = new TreeMap<>();
         golden.fields().forEach((path, state) -> {
             if (state.value() != null) {
                 held.put(path, state.value());
             }
         });
-        return held(held);
-    }
-
-    /** In the order of the paths, so that equal values are equal texts. */
-    private static String held(Map<String, JsonNode> values) {
-        return Json.text(new TreeMap<>(values));
+        return Json.text(held);
     }
 
     private record Origin(long version, String system, Instant time) {}
@@ -663,7 +659,7 @@ class JdbcRecords implements Records {
 
     /** What to write of the values held; null where the row is to keep what it has. */
     private static String held(Base base) {
-        return base.revision() > 0 && base.held() instanceof Stored ? null : held(base.held());
+        return base.revision() > 0 && base.held() instanceof Stored ? null : Json.text(new TreeMap<>(base.held()));
     }
 
     private static String detail(Base base) {
