@@ -55,17 +55,28 @@ class Runner {
 
     /** One turn: the steps that can be done now, for a while, if no other instance is at it. */
     void turn() {
+        alone(() -> {
+            Instant until = Instant.now().plus(TURN);
+            Run run = runs.take();
+            while (run != null && Instant.now().isBefore(until)) {
+                work(run, until);
+                run = runs.take();
+            }
+        });
+    }
+
+    /** Clears away what self-tests that were stopped have left; not while a turn is still at one of them. */
+    void clear() {
+        alone(() -> schemas.all().forEach(selfTest::clear));
+    }
+
+    private void alone(Runnable work) {
         try (Connection lock = state.getConnection()) {
             if (!locked(lock, "select pg_try_advisory_lock(hashtextextended('twinsync/verification', 0))")) {
                 return;
             }
             try {
-                Instant until = Instant.now().plus(TURN);
-                Run run = runs.take();
-                while (run != null && Instant.now().isBefore(until)) {
-                    work(run, until);
-                    run = runs.take();
-                }
+                work.run();
             } finally {
                 locked(lock, "select pg_advisory_unlock(hashtextextended('twinsync/verification', 0))");
             }

@@ -169,10 +169,9 @@ class SelfTest {
             }
             thaw(schema.entity());
             // should the run end before its time, this says what is to be cleared away
-            jdbc.update(
-                    "insert into shadow (entity, id, system, step, run, kept) values (?, '', '', 'from', ?, '{}')",
-                    schema.entity(),
-                    run.run);
+            jdbc.update("""
+                    insert into shadow (entity, id, system, step, run, kept) values (?, '', '', 'from', ?, '{}')
+                    on conflict (entity, id, system, step) do update set run = excluded.run""", schema.entity(), run.run);
             publish(run, schema, shadows, "made");
         } else if (kept(run, schema, "to")) {
             date(schema, "from");
@@ -401,14 +400,20 @@ class SelfTest {
             }
         }
         observations.publish(deletions);
+        // only now is nothing left: should the service end before, this is done again
+        jdbc.update("delete from shadow where entity = ? and step = 'from' and id = ''", schema.entity());
     }
 
     private void thaw(String entity) {
         transaction.executeWithoutResult(status -> {
+            // whoever comes second waits here, and then finds nothing to put back over what has been merged since
+            jdbc.query("select from shadow where entity = ? for update", row -> {}, entity);
             int golden = jdbc.update("""
                     insert into golden select f.* from shadow s cross join lateral jsonb_populate_record(null::golden, s.kept) f
                     where s.entity = ? and s.step = 'to' and s.system = ''
-                    on conflict (entity, id) do update set held = excluded.held, origins = excluded.origins, version = excluded.version""", entity);
+                    on conflict (entity, id) do update set held = excluded.held, origins = excluded.origins,
+                      -- a version that was told of is never taken back: what became due by it would stay so
+                      version = greatest(golden.version, excluded.version)""", entity);
             if (golden > 0) {
                 jdbc.update("""
                         update base b set held = f.held, digest = f.digest, detail = f.detail, present = f.present,
@@ -420,7 +425,7 @@ class SelfTest {
                     jdbc.update("delete from " + table + " where entity = ? and id = ?", entity, PREFIX + "missing");
                 }
             }
-            jdbc.update("delete from shadow where entity = ?", entity);
+            jdbc.update("delete from shadow where entity = ? and id <> ''", entity);
         });
     }
 }

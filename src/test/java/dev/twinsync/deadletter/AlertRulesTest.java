@@ -289,7 +289,12 @@ class AlertRulesTest {
             desk.post("/flows/deliver-mini-users/start", "{\"reason\":\"it was told\"}");
         }
         soon(() -> {
-            assertThat(late.holds(scrape())).isEmpty();
+            assertThat(late.holds(scrape()))
+                    .as(() -> app.queryForList("""
+                            select d.*, g.version as golden, b.doubt, b.refused, b.waiting_for, b.detail
+                            from sync.due d left join sync.golden g using (entity, id)
+                            left join sync.base b using (entity, id, system) where entity = 'user' limit 5""").toString())
+                    .isEmpty();
             assertThat(still.holds(scrape())).isEmpty();
         });
     }

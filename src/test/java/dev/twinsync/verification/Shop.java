@@ -257,11 +257,13 @@ final class Shop {
     void settled(String entity) {
         await().atMost(Duration.ofMinutes(5))
                 .pollInterval(Duration.ofMillis(200))
-                .untilAsserted(() -> assertThat(
-                                app.queryForObject("""
-                        select (select count(*) from sync.due where entity = ? and id like ?)
-                          + (select count(*) from sync.base where entity = ? and id like ? and doubt)""", Long.class, entity, prefix + "%", entity, prefix + "%"))
-                        .isZero());
+                .untilAsserted(() -> assertThat(app.queryForList("""
+                        select id, system, d.since, d.version as due_by, g.version, b.doubt, b.refused, b.waiting_for, b.tick_ended
+                        from (select * from sync.due where entity = ? and id like ?) d
+                        full join (select * from sync.base where entity = ? and id like ?) b using (entity, id, system)
+                        left join sync.golden g using (entity, id)
+                        where d.id is not null or b.doubt limit 5""", entity, prefix + "%", entity, prefix + "%"))
+                        .isEmpty());
     }
 
     /** Takes everything of this shop away at once, as if it had never been. */
