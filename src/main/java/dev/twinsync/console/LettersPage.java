@@ -63,6 +63,7 @@ class LettersPage {
     private final DeskActs acts;
     private final LetterExport export;
     private final Schemas schemas;
+    private final Causes causes;
     private final Show show;
     private final BigDecimal rate;
 
@@ -72,6 +73,7 @@ class LettersPage {
             DeskActs acts,
             LetterExport export,
             Schemas schemas,
+            Causes causes,
             Show show,
             @Value("${twinsync.dead-letters.retry.rate}") BigDecimal rate) {
         this.letters = letters;
@@ -79,6 +81,7 @@ class LettersPage {
         this.acts = acts;
         this.export = export;
         this.schemas = schemas;
+        this.causes = causes;
         this.show = show;
         this.rate = rate;
     }
@@ -161,7 +164,9 @@ class LettersPage {
         String group = filter.values().get("group");
         if (group != null) {
             try {
-                page.addAttribute("group", map(letters.group(group)));
+                Map<?, ?> shown = map(letters.group(group));
+                page.addAttribute("group", shown);
+                page.addAttribute("todo", ((Number) shown.get("count")).longValue() > 0 ? causes.next(shown) : null);
             } catch (java.util.NoSuchElementException e) {
                 // a group of long ago: the list says that it is empty
             }
@@ -229,6 +234,12 @@ class LettersPage {
         page.addAttribute("letter", map(letter));
         page.addAttribute("moving", moving(letter));
         JsonNode retries = letter.path("retries");
+        page.addAttribute("todo", todo(letter));
+        page.addAttribute(
+                "already",
+                retries.valueStream()
+                        .filter(retry -> retry.path("outcome").asText().equals("failed_again"))
+                        .count());
         page.addAttribute("tried", retries.isEmpty() ? null : map(retries.get(retries.size() - 1)));
         page.addAttribute(
                 "base", ServletUriComponentsBuilder.fromContextPath(request).toUriString());
@@ -247,6 +258,30 @@ class LettersPage {
                         ? schemas.of(letter.path("entity").asText()).plural()
                         : null);
         return "letters-detail";
+    }
+
+    /** What is to be done about an open letter: nothing where it mends itself; null where it is at an end or under way. */
+    private Causes.Next todo(ObjectNode letter) {
+        if (!letter.path("state").asText().equals("open")) {
+            return null;
+        }
+        JsonNode now = letter.path("retry_now");
+        return switch (now.path("would").asText()) {
+            case "close" -> new Causes.Next(null, List.of(show.word("next.close")));
+            case "wait" ->
+                new Causes.Next(
+                        null,
+                        List.of(show.text(
+                                "next.wait",
+                                show.word("kind." + letter.path("entity").asText()),
+                                String.join(
+                                        ", ",
+                                        now.path("waiting_for")
+                                                .valueStream()
+                                                .map(JsonNode::asText)
+                                                .toList()))));
+            default -> causes.next(map(letter));
+        };
     }
 
     private static String pretty(JsonNode node) {

@@ -96,6 +96,11 @@ class Show {
         }
     }
 
+    /** Whether a code has a message. */
+    boolean has(String code) {
+        return messages.getMessage(code, null, null, LocaleContextHolder.getLocale()) != null;
+    }
+
     /** A value as it is written: text as it is, a list a line an item, members by name, so that equal ones look equal. */
     public static List<String> lines(JsonNode of) {
         JsonNode value = visible(of);

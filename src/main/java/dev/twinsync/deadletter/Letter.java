@@ -17,7 +17,8 @@ import java.util.UUID;
  *     that can't be worked ({@code message@topic/partition/offset})
  * @param version the golden version that was to be delivered, or null
  * @param status HTTP status or null; {@code code} the system's own code, or null
- * @param topic the topic of the original; its letters go to {@code <topic>-dlt}
+ * @param field the field that was refused or can't be used, or null
+ * @param topic its letters go to {@code <topic>-dlt}; the topic of the original, where the headers name no other
  * @param message the original bytes
  * @param request what was sent and refused, or null
  */
@@ -33,6 +34,7 @@ public record Letter(
         String errorClass,
         String code,
         Integer status,
+        String field,
         String text,
         int attempts,
         Instant at,
@@ -45,6 +47,7 @@ public record Letter(
     public Letter {
         // a neighbour's own words may quote the record
         text = Masking.inText(text);
+        field = Masking.inText(field);
     }
 
     private static final String MESSAGE = "message@";
@@ -108,6 +111,7 @@ public record Letter(
                 .put("slot", slot);
         json.put("route", route).put("step", step).put("version", version).put("attempts", attempts);
         json.put("class", errorClass).put("code", code).put("status", status).put("message", text);
+        json.put("field", field);
         json.put("at", at.toString());
         json.set("request", request);
         json.set("systems", systems);

@@ -92,6 +92,10 @@ class LetterStore {
             for (String name : List.of("class", "code", "status", "message")) {
                 error.set(name, letter.get(name));
             }
+            // a neighbour's word: where it is no name of a field, it is in the message at best
+            if (letter.path("field").asText("").matches("[A-Za-z_][\\w.-]{0,99}")) {
+                error.set("field", letter.get("field"));
+            }
             for (String name : List.of("event_id", "entity", "id", "system", "route", "at")) {
                 if (!letter.path(name).isTextual()) {
                     throw new IllegalArgumentException(name + ": a letter has one");

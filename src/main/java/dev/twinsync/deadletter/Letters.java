@@ -138,7 +138,12 @@ public class Letters {
         item.put(
                 "group_state", Optional.ofNullable(row.getString("group_state")).orElse("new"));
         item.put("version", (Long) row.getObject("version"));
-        item.set("error", error(row.getString("error")));
+        ObjectNode error = error(row.getString("error"));
+        if (kind == Letter.Kind.FIELD) {
+            // one that was stored before letters told the field themselves
+            error.put("field", slot);
+        }
+        item.set("error", error);
         item.put("attempts", row.getInt("attempts"));
         item.put("first_failed_at", time(row.getTimestamp("first_failed_at")));
         item.put("last_failed_at", time(row.getTimestamp("last_failed_at")));

@@ -590,6 +590,7 @@ public class Delivery {
                 root.getClass().getName(),
                 call == null ? null : call.code(),
                 call == null ? null : call.status(),
+                call == null ? null : call.field(),
                 root.getMessage(),
                 1,
                 Instant.now(),

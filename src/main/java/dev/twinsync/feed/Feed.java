@@ -97,6 +97,7 @@ public class Feed {
                 cause.getClass().getName(),
                 null,
                 null,
+                null,
                 cause.getMessage(),
                 1,
                 Instant.now(),
