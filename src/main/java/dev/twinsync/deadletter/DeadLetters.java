@@ -47,6 +47,9 @@ public class DeadLetters implements Retried {
     private static final Logger LOG = LoggerFactory.getLogger(DeadLetters.class);
     private static final Logger EVENTS = LoggerFactory.getLogger("dev.twinsync.events");
     static final String LETTER = "sync-letter";
+    /** Header that names the topic of the original. */
+    public static final String ORIGINAL = "kafka_dlt-original-topic";
+
     static final String STACK = "kafka_dlt-exception-stacktrace";
     private static final int MOST_STACK = 8000; // characters: where it arose is told by the first frames
 
@@ -67,8 +70,8 @@ public class DeadLetters implements Retried {
         List<Message> messages = new ArrayList<>();
         for (Letter letter : letters) {
             Message message = observations.message(Topics.deadLetters(letter.topic()), letter.id(), letter.message());
+            message.setHeader(ORIGINAL, letter.topic());
             letter.headers().forEach(message::setHeader);
-            message.setHeader("kafka_dlt-original-topic", letter.topic());
             message.setHeader("kafka_dlt-exception-fqcn", letter.errorClass());
             message.setHeader("kafka_dlt-exception-message", letter.text());
             message.setHeader("sync-failed-step", letter.route() + '/' + letter.step());
@@ -275,12 +278,12 @@ public class DeadLetters implements Retried {
     private static LetterStore.Arrived unknown(Message message, byte[] body, Map<String, String> headers) {
         String at = place(message);
         String topic = message.getHeader(KafkaConstants.TOPIC, String.class);
-        String original = first(headers, "kafka_dlt-original-topic", "x-original-topic", "__connect.errors.topic");
+        String original = first(headers, ORIGINAL, "x-original-topic", "__connect.errors.topic");
         if (original == null) {
             original =
                     topic.substring(0, topic.length() - Topics.deadLetters("").length());
         }
-        headers.put("kafka_dlt-original-topic", original);
+        headers.put(ORIGINAL, original);
         String key = message.getHeader(KafkaConstants.KEY, String.class);
         String error = first(
                 headers,

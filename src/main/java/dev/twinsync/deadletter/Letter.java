@@ -72,7 +72,8 @@ public record Letter(
         return MESSAGE + place;
     }
 
-    static String unknownSlot(String place) {
+    /** Of a message in no form that is known here: it can't be put back, only told of. */
+    public static String unknownSlot(String place) {
         return UNKNOWN + place;
     }
 

@@ -17,6 +17,7 @@ import dev.twinsync.state.Records;
 import dev.twinsync.state.Topics;
 import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
+import java.sql.Array;
 import java.sql.PreparedStatement;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -377,13 +378,14 @@ class RetryWorker {
         Map<At, List<Taken>> deliveries = new HashMap<>();
         Map<At, List<Taken>> fields = new HashMap<>();
         List<Taken> messages = new ArrayList<>();
+        List<Taken> foreign = new ArrayList<>();
         for (Taken letter : letters) {
             At at = new At(letter.entity(), letter.system());
             switch (letter.kind()) {
                 case DELIVERY ->
                     deliveries.computeIfAbsent(at, k -> new ArrayList<>()).add(letter);
                 case FIELD -> fields.computeIfAbsent(at, k -> new ArrayList<>()).add(letter);
-                case MESSAGE, UNKNOWN -> messages.add(letter);
+                case MESSAGE, UNKNOWN -> (owns(letter.topic()) ? messages : foreign).add(letter);
             }
         }
         deliveries.forEach((at, some) -> {
@@ -402,6 +404,9 @@ class RetryWorker {
                     .toList());
             sent(operation, messages);
         }
+        if (!foreign.isEmpty()) {
+            decline(operation, foreign);
+        }
         fields.forEach((at, some) -> {
             if (asked.patch() != null) {
                 mend(operation, asked, some.get(0));
@@ -412,6 +417,23 @@ class RetryWorker {
                     some.stream().map(Taken::id).distinct().toList());
             sent(operation, some);
         });
+    }
+
+    /** What is of another service's topic is not put there by us: the letter stays open. */
+    private void decline(long operation, List<Taken> letters) {
+        transaction.executeWithoutResult(status -> jdbc.update(connection -> {
+            PreparedStatement update = connection.prepareStatement("""
+                    with opened as (
+                      update dead_letter set state = 'open' where id = any (?) and state = 'retrying')
+                    update retry_item set state = 'skipped', note = 'not worked by this service', ended_at = clock_timestamp()
+                    where operation = ? and letter = any (?) and state = 'taken'""");
+            Array ids = connection.createArrayOf(
+                    "bigint", letters.stream().map(Taken::letter).toArray());
+            update.setArray(1, ids);
+            update.setLong(2, operation);
+            update.setArray(3, ids);
+            return update;
+        }));
     }
 
     private static Message marked(Message message, long operation, Taken letter) {

@@ -83,6 +83,7 @@ public class Feed {
                 + "/" + message.getHeader(KafkaConstants.OFFSET);
         Map<String, String> headers = DeadLetters.headers(message);
         headers.put("sync-feed-position", at);
+        headers.put(DeadLetters.ORIGINAL, message.getHeader(KafkaConstants.TOPIC, String.class));
         byte[] body = message.getBody(byte[].class);
         return new Letter(
                 UUID.nameUUIDFromBytes((flow + '/' + at).getBytes(StandardCharsets.UTF_8))
@@ -90,7 +91,7 @@ public class Feed {
                 entity,
                 at,
                 system,
-                "message",
+                Letter.unknownSlot(at),
                 flow,
                 flow + ".read",
                 null,

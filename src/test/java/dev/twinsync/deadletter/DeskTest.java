@@ -468,6 +468,32 @@ class DeskTest {
     }
 
     @Test
+    void aRetryOfManyPassesOverWhatIsOfAnotherServicesTopic() throws Exception {
+        send(
+                "user.observed-dlt",
+                id,
+                "their own message",
+                Map.of("kafka_dlt-original-topic", "billing.events".getBytes(StandardCharsets.UTF_8)));
+        long theirs = desk.letter(id);
+        String ours = id + "-ours";
+        order(ours, 439);
+        long letter = desk.letter(ours);
+        mini.allow("order", ours);
+        assertThat(desk.post("/dead-letters/" + theirs + "/retry", "{}").status())
+                .isEqualTo(409);
+        String operation = desk.post(
+                        "/dead-letters/retries", "{\"filter\":{\"ids\":\"" + theirs + ',' + letter + "\"}}")
+                .json()
+                .path("operation")
+                .asText();
+        soon(() -> assertThat(desk.operation(operation).path("state").asText()).isEqualTo("done"));
+        assertThat(desk.operation(operation).path("succeeded").asInt()).isOne();
+        assertThat(desk.operation(operation).path("skipped_superseded").asInt()).isOne();
+        assertThat(desk.state(letter)).isEqualTo("resolved");
+        assertThat(desk.state(theirs)).isEqualTo("open");
+    }
+
+    @Test
     void aLetterIsDiscardedWithAReasonAndBroughtBack() {
         order(id, 437);
         long letter = desk.letter(id);
