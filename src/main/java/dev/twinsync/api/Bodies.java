@@ -45,6 +45,18 @@ final class Bodies {
         return reason;
     }
 
+    /** Why something is done, where it may be said; null where it is not. */
+    static String optionalReason(byte[] body) {
+        ObjectNode given = object(body);
+        if (!given.hasNonNull("reason")) {
+            return null;
+        }
+        if (!given.path("reason").isTextual()) {
+            throw invalid("reason", "a text is needed");
+        }
+        return reason(given);
+    }
+
     static Problem invalid(String member, String message) {
         return new Problem(
                 HttpStatus.UNPROCESSABLE_ENTITY,

@@ -120,21 +120,22 @@ class RetryController {
         return answer;
     }
 
+    /** {@code {reason?}}, as for the two others below. */
     @PostMapping("/dead-letters/retries/{operation:\\d+}/pause")
-    ObjectNode pause(@PathVariable long operation, Principal caller) {
-        acts.pause(operation, caller.getName());
+    ObjectNode pause(@PathVariable long operation, @RequestBody(required = false) byte[] body, Principal caller) {
+        acts.pause(operation, Bodies.optionalReason(body), caller.getName());
         return retries.operation(operation);
     }
 
     @PostMapping("/dead-letters/retries/{operation:\\d+}/resume")
-    ObjectNode resume(@PathVariable long operation, Principal caller) {
-        acts.resume(operation, caller.getName());
+    ObjectNode resume(@PathVariable long operation, @RequestBody(required = false) byte[] body, Principal caller) {
+        acts.resume(operation, Bodies.optionalReason(body), caller.getName());
         return retries.operation(operation);
     }
 
     @DeleteMapping("/dead-letters/retries/{operation:\\d+}")
-    ObjectNode cancel(@PathVariable long operation, Principal caller) {
-        acts.cancel(operation, caller.getName());
+    ObjectNode cancel(@PathVariable long operation, @RequestBody(required = false) byte[] body, Principal caller) {
+        acts.cancel(operation, Bodies.optionalReason(body), caller.getName());
         return retries.operation(operation);
     }
 

@@ -543,12 +543,19 @@ class LettersPage {
     }
 
     @PostMapping("/console/letters/retries/{operation:\\d+}/{act:pause|resume|cancel}")
-    String move(@PathVariable long operation, @PathVariable String act, Principal person, RedirectAttributes flash) {
+    String move(
+            @PathVariable long operation,
+            @PathVariable String act,
+            @RequestParam(defaultValue = "") String reason,
+            Principal person,
+            RedirectAttributes flash) {
+        // a pause may have to be quick, and nothing is lost by it
+        String why = reason.isBlank() ? null : reason;
         return done(flash, "/console/letters/retries/" + operation, () -> {
             switch (act) {
-                case "pause" -> acts.pause(operation, person.getName());
-                case "resume" -> acts.resume(operation, person.getName());
-                default -> acts.cancel(operation, person.getName());
+                case "pause" -> acts.pause(operation, why, person.getName());
+                case "resume" -> acts.resume(operation, why, person.getName());
+                default -> acts.cancel(operation, show.needed(why), person.getName());
             }
         });
     }

@@ -48,20 +48,20 @@ public class DeskActs {
                 () -> retries.many(ask));
     }
 
-    public void pause(long operation, String who) {
-        audit.act(act(who, "operation.pause", operation), () -> retries.pause(operation, who));
+    public void pause(long operation, String reason, String who) {
+        audit.act(act(who, "operation.pause", operation, reason), () -> retries.pause(operation, who));
     }
 
-    public void resume(long operation, String who) {
-        audit.act(act(who, "operation.resume", operation), () -> retries.resume(operation));
+    public void resume(long operation, String reason, String who) {
+        audit.act(act(who, "operation.resume", operation, reason), () -> retries.resume(operation));
     }
 
-    public void cancel(long operation, String who) {
-        audit.act(act(who, "operation.cancel", operation), () -> retries.cancel(operation));
+    public void cancel(long operation, String reason, String who) {
+        audit.act(act(who, "operation.cancel", operation, reason), () -> retries.cancel(operation));
     }
 
-    private static Audit.Act act(String who, String act, long operation) {
-        return new Audit.Act(who, act, "operation", String.valueOf(operation), null);
+    private static Audit.Act act(String who, String act, long operation, String reason) {
+        return new Audit.Act(who, act, "operation", String.valueOf(operation), reason);
     }
 
     public void discard(long letter, String reason, String who) {

@@ -110,6 +110,7 @@ class ScreenshotsTest extends Browsing {
         opened.put("/console/verification", ".title-row details.act");
         opened.put("/console/conflicts", "tbody details.act");
         opened.put(pages().get("letters-group"), "section.card details.act");
+        opened.put(pages().get("retry"), "#progress details.act");
         return opened;
     }
 

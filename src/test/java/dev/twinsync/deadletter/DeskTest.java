@@ -156,13 +156,23 @@ class DeskTest {
                         .path("being_retried")
                         .asInt())
                 .isEqualTo(28);
-        assertThat(desk.call("DELETE", "/dead-letters/retries/" + canary, null)
+        assertThat(desk.call(
+                                "DELETE",
+                                "/dead-letters/retries/" + canary,
+                                "{\"reason\":\"the partner rolls back first\"}")
                         .json()
                         .path("cancelled")
                         .asInt())
                 .isEqualTo(28);
         assertThat(desk.call("DELETE", "/dead-letters/retries/" + canary, null).status())
                 .isEqualTo(409);
+        JsonNode acts = desk.get("/audit?kind=operation&target=" + canary).path("items");
+        // without a body as well as with one, and what could not be done is kept too
+        assertThat(acts.findValuesAsText("reason")).contains("the partner rolls back first");
+        assertThat(acts.findValuesAsText("result")).containsExactly("refused", "done");
+        assertThat(desk.call("DELETE", "/dead-letters/retries/" + canary, "{\"reason\":7}")
+                        .status())
+                .isEqualTo(422);
 
         String slow = retry(of.replace("1000", "10") + "\"stop_at_failure_ratio\":0.1}");
         ends(slow, "paused");
