@@ -2,12 +2,15 @@ package dev.twinsync.console;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import java.io.IOException;
 import java.io.Reader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Properties;
 import java.util.Set;
 import java.util.TreeSet;
@@ -88,6 +91,7 @@ class MessagesTest {
                 said.append(Files.readString(source).replaceAll("\"\\s*\\+\\s*\"", ""));
             }
         }
+        descriptions().forEach(said::append);
         List<String> breaches = new ArrayList<>();
         int sentences = 0;
         for (String line : Files.readAllLines(RESOURCES.resolve("sentences_zh_CN.txt"))) {
@@ -107,6 +111,32 @@ class MessagesTest {
         }
         assertThat(breaches).isEmpty();
         assertThat(sentences).isGreaterThan(100);
+    }
+
+    /** The flows that ship are told of in Chinese as well; an integrator's own are shown as they are written. */
+    @Test
+    void everyFlowThatShipsIsToldOfInChinese() throws IOException {
+        Sentences sentences = new Sentences();
+        assertThat(descriptions()).hasSizeGreaterThan(45).allSatisfy(description -> assertThat(
+                        sentences.in(Locale.SIMPLIFIED_CHINESE, description, code -> "某"))
+                .isNotEqualTo(description));
+        assertThat(sentences.in(Locale.SIMPLIFIED_CHINESE, "Does what I say.", code -> "某"))
+                .isEqualTo("Does what I say.");
+    }
+
+    private static List<String> descriptions() throws IOException {
+        List<String> descriptions = new ArrayList<>();
+        try (Stream<Path> routes = Files.walk(Path.of("routes"))) {
+            for (Path route : routes.filter(file -> file.toString().endsWith(".camel.yaml"))
+                    .toList()) {
+                for (JsonNode part : new YAMLMapper().readTree(route.toFile())) {
+                    if (part.path("route").has("description")) {
+                        descriptions.add(part.path("route").path("description").asText());
+                    }
+                }
+            }
+        }
+        return descriptions;
     }
 
     private static Set<String> holes(String sentence) {
