@@ -17,6 +17,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import org.springframework.boot.actuate.health.CompositeHealth;
 import org.springframework.boot.actuate.health.Health;
 import org.springframework.boot.actuate.health.HealthComponent;
@@ -80,6 +81,15 @@ class OverviewPage {
             return hour + day + week + older;
         }
     }
+
+    /**
+     * The circuit breaker before an endpoint.
+     *
+     * @param name of the system, or of the flows that wait behind it
+     * @param state closed, open or half_open
+     * @param since when what holds it open began, or null
+     */
+    public record Breaker(String name, String state, Instant since, String href) {}
 
     private final Schemas schemas;
     private final Outages outages;
@@ -170,6 +180,7 @@ class OverviewPage {
         page.addAttribute("ages", ages);
         page.addAttribute("troubles", troubles(all, lines, ages));
         page.addAttribute("brakes", brakes());
+        page.addAttribute("breakers", breakers(all));
         page.addAttribute("openConflicts", openConflicts());
         page.addAttribute("verified", verifications.state());
         page.addAttribute("at", Instant.now());
@@ -210,7 +221,7 @@ class OverviewPage {
     private List<Trouble> troubles(List<Flows.Flow> all, List<Line> lines, Ages ages) {
         List<Trouble> troubles = new ArrayList<>();
         outages.outages().forEach((prefix, outage) -> {
-            String system = prefix.startsWith("deliver-") ? prefix.replaceAll("^deliver-|-$", "") : null;
+            String system = prefix.startsWith("deliver-") ? system(prefix) : null;
             troubles.add(new Trouble(
                     "bad",
                     system == null
@@ -282,6 +293,30 @@ class OverviewPage {
         });
         unwell("", health.health(), troubles);
         return troubles;
+    }
+
+    /** The breaker of each system's deliveries, tried or not yet, and of every other flow that has one. */
+    private List<Breaker> breakers(List<Flows.Flow> all) {
+        Map<String, String> states = new TreeMap<>(outages.states());
+        states.putIfAbsent("merge-", "closed");
+        schemas.all().forEach(schema -> schema.systems()
+                .forEach(system -> states.putIfAbsent("deliver-" + system + '-', "closed")));
+        List<Breaker> breakers = new ArrayList<>();
+        states.forEach((prefix, state) -> {
+            Outages.Outage outage = outages.outages().get(prefix);
+            breakers.add(new Breaker(
+                    prefix.startsWith("deliver-")
+                            ? show.word("system." + system(prefix))
+                            : prefix.equals("merge-") ? show.word("flow.merge") : prefix,
+                    state,
+                    outage == null ? null : outage.since(),
+                    "/console/flows#" + first(all, prefix)));
+        });
+        return breakers;
+    }
+
+    private static String system(String prefix) {
+        return prefix.replaceAll("^deliver-|-$", "");
     }
 
     /** What health names beyond flows and letters, which have their own lines. */

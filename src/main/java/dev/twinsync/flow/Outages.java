@@ -7,8 +7,10 @@ import io.github.resilience4j.circuitbreaker.CircuitBreakerConfig;
 import io.github.resilience4j.core.IntervalFunction;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -121,6 +123,14 @@ public class Outages {
     /** Present outages by the prefix of the flows that wait. */
     public Map<String, Outage> outages() {
         return Map.copyOf(outages);
+    }
+
+    /** Each breaker, by the prefix of its flows: closed, open, half_open. One that nothing has met yet is not there. */
+    public Map<String, String> states() {
+        Map<String, String> states = new TreeMap<>();
+        breakers.forEach(
+                (flows, breaker) -> states.put(flows, breaker.getState().name().toLowerCase(Locale.ROOT)));
+        return states;
     }
 
     /** Leaves a flow as a person has put it, whatever the endpoint does. */

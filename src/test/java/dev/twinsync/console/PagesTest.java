@@ -222,6 +222,10 @@ class PagesTest extends Browsing {
     void theOverviewNamesAnOutageAndItsEnd() {
         user("page-5", "辛");
         Page page = as("viewer");
+        page.navigate(home + "/console");
+        // how each breaker stands is seen before anything is away
+        Locator breaker = page.locator("dt:has(a[href='/console/flows#deliver-mini-orders']) + dd .chip");
+        assertThat(breaker).hasText("closed: lets through");
         mini.always(503);
         try {
             app.update("update users set nickname = '壬', updated_at = clock_timestamp() where user_id = 'page-5'");
@@ -232,6 +236,7 @@ class PagesTest extends Browsing {
                             "Mini-program is away",
                             new com.microsoft.playwright.assertions.LocatorAssertions.ContainsTextOptions()
                                     .setTimeout(30_000));
+            assertThat(breaker).hasText(Pattern.compile("open: waits|half open: tries"));
         } finally {
             mini.always(null);
         }
@@ -243,6 +248,7 @@ class PagesTest extends Browsing {
                         "Mini-program is away",
                         new com.microsoft.playwright.assertions.LocatorAssertions.ContainsTextOptions()
                                 .setTimeout(30_000));
+        assertThat(breaker).hasText("closed: lets through");
     }
 
     @Test
