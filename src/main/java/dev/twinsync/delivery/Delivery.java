@@ -630,26 +630,41 @@ public class Delivery {
     /** What has been due for long, and for no reason that is known, is published again, a page of it each time. */
     @Scheduled(fixedDelayString = "${twinsync.delivery.sweep-interval:15s}")
     void sweep() {
-        for (Schema schema : schemas.all()) {
-            for (String system : schema.systems()) {
-                String name = system + '/' + schema.entity();
-                Instant last = busy.getOrDefault(name, Instant.EPOCH);
-                boolean idle = last.isBefore(Instant.now().minusSeconds(5));
-                if (idle && !outages.outages().containsKey("deliver-" + system + '-')) {
-                    List<Records.DueKey> due = records.due(
-                            schema.entity(),
-                            system,
-                            Instant.now().minus(sweepAfter),
-                            swept.getOrDefault(name, Records.DueKey.FIRST),
-                            SWEPT);
-                    // the next turn goes on behind this page, and from the start again after the last
-                    swept.put(name, due.size() < SWEPT ? Records.DueKey.FIRST : due.get(due.size() - 1));
-                    deadLetters.publishDue(
-                            schema.entity(),
-                            system,
-                            due.stream().map(Records.DueKey::id).toList());
+        // before the flows run, and once they have stopped, there is no way to publish
+        if (!camel.getStatus().isStarted()) {
+            return;
+        }
+        try {
+            for (Schema schema : schemas.all()) {
+                for (String system : schema.systems()) {
+                    sweep(schema, system);
                 }
             }
+        } catch (RuntimeException e) {
+            if (!policy.passes(e)) {
+                throw e;
+            }
+            // the database or Kafka is away, as health says
+            LOG.debug("what has been due for long can't be published: {}", e.toString());
         }
+    }
+
+    private void sweep(Schema schema, String system) {
+        String name = system + '/' + schema.entity();
+        Instant last = busy.getOrDefault(name, Instant.EPOCH);
+        boolean idle = last.isBefore(Instant.now().minusSeconds(5));
+        if (!idle || outages.outages().containsKey("deliver-" + system + '-')) {
+            return;
+        }
+        List<Records.DueKey> due = records.due(
+                schema.entity(),
+                system,
+                Instant.now().minus(sweepAfter),
+                swept.getOrDefault(name, Records.DueKey.FIRST),
+                SWEPT);
+        deadLetters.publishDue(
+                schema.entity(), system, due.stream().map(Records.DueKey::id).toList());
+        // the next turn goes on behind this page, and from the start again after the last
+        swept.put(name, due.size() < SWEPT ? Records.DueKey.FIRST : due.get(due.size() - 1));
     }
 }
