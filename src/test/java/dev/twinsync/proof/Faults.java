@@ -42,8 +42,10 @@ final class Faults {
         passes(Duration.ofMillis(random.nextInt(400)));
     }
 
-    /** SIGKILL at a random moment. */
+    /** SIGKILL at a random moment, once there are deliveries: before that there is nothing to lose. */
     void killed(Instance instance) throws Exception {
+        int writes = rig.mini.writes().size();
+        await("deliveries").atMost(Rig.LONGEST).until(() -> rig.mini.writes().size() > writes);
         moment();
         boolean atWork = rig.due() > 0;
         rig.kill(instance);
@@ -54,9 +56,7 @@ final class Faults {
     /** The same, and another instance takes its place. */
     Instance replaced(Instance instance) throws Exception {
         killed(instance);
-        Instance next = rig.start();
-        changes(20);
-        return next;
+        return rig.start();
     }
 
     /** SIGSTOP in the midst of a turn until its group has taken its partitions away, and some more; then it goes on as if nothing had been. */

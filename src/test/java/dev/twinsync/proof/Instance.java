@@ -3,6 +3,7 @@ package dev.twinsync.proof;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.twinsync.record.Json;
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -20,6 +21,8 @@ import java.util.regex.Pattern;
 
 /** An instance of the service as a process, told everything by its environment. */
 final class Instance {
+
+    static final int NOBODY = -1;
 
     private static final HttpClient HTTP =
             HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(2)).build();
@@ -110,10 +113,12 @@ final class Instance {
         Processes.signal(process, "CONT");
     }
 
-    /** The status of an answer, 0 where there is none. */
+    /** The status of an answer, 0 where there is none, {@link #NOBODY} where nobody listens and nothing was sent. */
     int push(String entity, String body) {
         try {
             return pushed(entity, body).statusCode();
+        } catch (ConnectException e) {
+            return NOBODY;
         } catch (IOException e) {
             return 0;
         }

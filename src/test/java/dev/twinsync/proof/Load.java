@@ -165,7 +165,7 @@ final class Load implements AutoCloseable {
                 instance.push("user", "{\"user_id\":\"" + id + "\",\"data\":{\"nickname\":\"" + numbered(n) + "\"}}");
         if (status == 202) {
             taken("user/" + id, n);
-        } else {
+        } else if (status != Instance.NOBODY) {
             unknown.put("user/" + id, n);
         }
     }

@@ -60,7 +60,9 @@ class LongFaultsTest {
             for (int kill = 0; kill < kills; kill++) {
                 instance = faults.replaced(instance);
             }
-            assertThat(faults.tally.hits("killed at work")).isPositive();
+            assertThat(faults.tally.hits("killed at work"))
+                    .as("kills while something was owed")
+                    .isGreaterThanOrEqualTo((kills + 1) / 2);
             ends(kills + " kills", rig, load, faults.tally);
         }
     }
@@ -83,7 +85,10 @@ class LongFaultsTest {
             rig.kill(rig.instances.get(1));
             rig.shared(3);
             Duration taken = Duration.ofNanos(System.nanoTime() - since);
-            faults.tally.hit("killed of four, its partitions taken over after " + taken.toMillis() + " ms");
+            faults.tally.hit("killed of four");
+            faults.tally.tell("its partitions were taken over after " + taken.toMillis() + " ms");
+            // what the broker waits for a sign of life, and a heartbeat until the others learn of it
+            assertThat(taken).isLessThan(Rig.SESSION.plusSeconds(4));
             faults.frozen(rig.instances.get(0));
 
             try (Admin kafka = rig.kafka()) {
