@@ -26,6 +26,7 @@ import org.apache.camel.CamelContext;
 import org.apache.camel.ProducerTemplate;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
@@ -46,6 +47,9 @@ class FuzzTest {
             "{\"kind\":\"reading\",\"entity\":\"user\",\"id\":\"fuzz-t\",\"system\":\"mini\",\"exists\":true,\"data\":{\"nickname\":\"a\"},\"position\":\"2026-01-31T08:00:00.000000Z\",\"ticks\":[1,2],\"changed_at\":\"2026-01-31T08:00:00Z\",\"observed_at\":\"2026-01-31T08:00:00Z\",\"event_id\":\"e\",\"traceparent\":\"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\"}";
 
     private static final String CHANGED = "{\"id\":\"fuzz-t\",\"version\":1,\"due\":[\"app\",\"mini\"]}";
+
+    private static final List<String> TOPICS =
+            List.of("user.observed", "order.observed", "user.changed", "order.changed");
 
     private static int number;
 
@@ -74,6 +78,33 @@ class FuzzTest {
     @Test
     void recordsOfNonsenseOnTheTopicsAreLettersAndHoldUpNoOther() throws Exception {
         records(400);
+    }
+
+    @Test
+    void aPoisonRecordFirstInEachPartitionIsALetterAndHoldsUpNoneBehindIt() throws Exception {
+        // what says that something is due only names a record: what its body says is of no account, and no loss
+        List<String> observed = new ArrayList<>();
+        try (KafkaProducer<String, byte[]> kafka = kafka()) {
+            for (String topic : TOPICS) {
+                for (PartitionInfo of : kafka.partitionsFor(topic)) {
+                    String key = "poison-" + topic + '-' + of.partition();
+                    kafka.send(new ProducerRecord<>(
+                            topic, of.partition(), key, "{\"kind\":".getBytes(StandardCharsets.UTF_8)));
+                    if (topic.endsWith("observed")) {
+                        observed.add(key);
+                    }
+                }
+            }
+            kafka.flush();
+        }
+        neighboursGoOn();
+        await("their letters").atMost(Duration.ofMinutes(1)).untilAsserted(() -> {
+            for (String key : observed) {
+                assertThat(state.queryForList("select 1 from dead_letter where record_id = ? and state = 'open'", key))
+                        .as(key)
+                        .isNotEmpty();
+            }
+        });
     }
 
     @Test
@@ -219,13 +250,9 @@ class FuzzTest {
     }
 
     private void records(int cases) throws Exception {
-        try (KafkaProducer<String, byte[]> kafka = new KafkaProducer<>(
-                Map.of("bootstrap.servers", neighbours.broker.address()),
-                new StringSerializer(),
-                new ByteArraySerializer())) {
-            List<String> topics = List.of("user.observed", "order.observed", "user.changed", "order.changed");
+        try (KafkaProducer<String, byte[]> kafka = kafka()) {
             for (int i = 0; i < cases; i++) {
-                String topic = topics.get(random.nextInt(topics.size()));
+                String topic = TOPICS.get(random.nextInt(TOPICS.size()));
                 String key = random.nextInt(10) == 0
                         ? null
                         : random.nextInt(10) == 0
@@ -251,6 +278,13 @@ class FuzzTest {
             kafka.flush();
         }
         neighboursGoOn();
+    }
+
+    private KafkaProducer<String, byte[]> kafka() {
+        return new KafkaProducer<>(
+                Map.of("bootstrap.servers", neighbours.broker.address()),
+                new StringSerializer(),
+                new ByteArraySerializer());
     }
 
     private byte[] bytes() {
