@@ -92,10 +92,10 @@ class SoakTest {
         sample.put("heap after GC, MiB", (double) instance.heapAfterCollection());
         Matcher threads = Pattern.compile("jvm_threads_live_threads(?:\\{[^}]*})? ([0-9.]+)")
                 .matcher(instance.get("/actuator/prometheus"));
-        if (threads.find()) {
-            sample.put("threads", Double.valueOf(threads.group(1)));
-        }
+        assertThat(threads.find()).as("the metric of threads").isTrue();
+        sample.put("threads", Double.valueOf(threads.group(1)));
         sample.put("connections", (double) rig.count("pg_stat_activity where application_name like 'twinsync%'"));
+        assertThat(sample.values()).as("what is there of each").allMatch(there -> there > 0);
         rig.app.query("""
                 select c.relname, sum(pg_total_relation_size(c.oid)) / 1024 / 1024 as mib from pg_class c
                 join pg_namespace n on n.oid = c.relnamespace
