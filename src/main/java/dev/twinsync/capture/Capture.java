@@ -3,6 +3,7 @@ package dev.twinsync.capture;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.flow.CallFailed;
+import dev.twinsync.flow.FailurePolicy;
 import dev.twinsync.merge.Observation;
 import dev.twinsync.merge.Ticks;
 import dev.twinsync.record.Json;
@@ -207,6 +208,7 @@ public class Capture {
             int failed = trouble == null ? 1 : trouble.turns() + 1;
             long pause = Math.min(LONGEST_PAUSE.toMillis(), 500L << Math.min(failed, 7));
             pause = pause / 2 + ThreadLocalRandom.current().nextLong(pause / 2 + 1);
+            pause = Math.max(pause, FailurePolicy.asked(e).toMillis());
             Throwable cause = root(e);
             if (trouble == null) {
                 LOG.warn("{} does not get through and tries again: {}", name, cause.toString());

@@ -24,6 +24,9 @@ public class FailurePolicy {
         UNKNOWN
     }
 
+    /** An endpoint that comes back sooner than it said is not left alone for longer than this. */
+    private static final Duration LONGEST_ASKED = Duration.ofMinutes(10);
+
     private int attempts = 3;
     private long pause = 200;
     private long longestPause = 5000;
@@ -137,15 +140,18 @@ public class FailurePolicy {
         }
         long millis = Math.min(longestPause, pause << Math.min(20, attempt - 1));
         millis = millis / 2 + ThreadLocalRandom.current().nextLong(millis / 2 + 1);
+        long asked = asked(failure).toMillis();
+        return asked > longestPause ? null : Duration.ofMillis(Math.max(millis, asked));
+    }
+
+    /** How long the endpoint asked to be left alone ({@code Retry-After}), ten minutes at most, or zero. */
+    public static Duration asked(Throwable failure) {
         for (Throwable at = failure; at != null; at = at.getCause() == at ? null : at.getCause()) {
             if (at instanceof CallFailed call && call.retryAfter() != null) {
-                if (call.retryAfter().toMillis() > longestPause) {
-                    return null;
-                }
-                millis = Math.max(millis, call.retryAfter().toMillis());
+                return call.retryAfter().compareTo(LONGEST_ASKED) > 0 ? LONGEST_ASKED : call.retryAfter();
             }
         }
-        return Duration.ofMillis(millis);
+        return Duration.ZERO;
     }
 
     public int loneFailures() {

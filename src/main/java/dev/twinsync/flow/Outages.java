@@ -31,6 +31,8 @@ public class Outages {
 
     private static final Logger LOG = LoggerFactory.getLogger(Outages.class);
 
+    private static final IntervalFunction PAUSES = IntervalFunction.ofExponentialRandomBackoff(1000, 2, 0.3, 30_000);
+
     /** @param cause the failure that began it */
     public record Outage(Instant since, String cause) {}
 
@@ -39,6 +41,9 @@ public class Outages {
     private final FailurePolicy policy;
     private final Map<String, CircuitBreaker> breakers = new ConcurrentHashMap<>();
     private final Map<String, Outage> outages = new ConcurrentHashMap<>();
+
+    /** How long each endpoint asked to be left alone when it last failed, in milliseconds. */
+    private final Map<String, Long> asked = new ConcurrentHashMap<>();
 
     /** Flows that a person has put still. */
     private final Set<String> held = ConcurrentHashMap.newKeySet();
@@ -96,6 +101,7 @@ public class Outages {
         if (outages.putIfAbsent(flows, new Outage(Instant.now(), told)) == null) {
             LOG.warn("{}* wait: {}", flows, told);
         }
+        asked.put(flows, FailurePolicy.asked(cause).toMillis());
         CircuitBreaker breaker = breaker(flows);
         if (breaker.getState() == State.HALF_OPEN) {
             // a failed trial: the breaker itself waits longer each time
@@ -155,7 +161,7 @@ public class Outages {
                             .minimumNumberOfCalls(1)
                             .permittedNumberOfCallsInHalfOpenState(1)
                             .waitIntervalFunctionInOpenState(
-                                    IntervalFunction.ofExponentialRandomBackoff(1000, 2, 0.3, 30_000))
+                                    failed -> Math.max(PAUSES.apply(failed), asked.getOrDefault(name, 0L)))
                             .automaticTransitionFromOpenToHalfOpenEnabled(true)
                             .build());
             breaker.getEventPublisher().onStateTransition(event -> {

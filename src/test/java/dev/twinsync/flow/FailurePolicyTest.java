@@ -8,6 +8,7 @@ import dev.twinsync.flow.FailurePolicy.Kind;
 import java.io.EOFException;
 import java.io.UncheckedIOException;
 import java.sql.SQLException;
+import java.time.Duration;
 import org.junit.jupiter.api.Test;
 
 /** A failure of one message is told from one that passes. */
@@ -29,5 +30,20 @@ class FailurePolicyTest {
         assertThat(policy.kind(new UncheckedIOException(new EOFException()))).isEqualTo(Kind.TRANSIENT);
         assertThat(policy.kind(new IllegalStateException(new SQLException("Connection is closed"))))
                 .isEqualTo(Kind.TRANSIENT);
+    }
+
+    @Test
+    void aNewTryIsMadeNoSoonerThanTheEndpointAsked() {
+        policy.setLongestPause(5000);
+        assertThat(policy.pauseAfter(1, asksFor(3))).isEqualTo(Duration.ofSeconds(3));
+        assertThat(policy.pauseAfter(1, asksFor(0))).isLessThan(Duration.ofSeconds(1));
+        assertThat(policy.pauseAfter(1, asksFor(60))).as("not in place").isNull();
+        assertThat(FailurePolicy.asked(asksFor(60))).isEqualTo(Duration.ofMinutes(1));
+        assertThat(FailurePolicy.asked(asksFor(Integer.MAX_VALUE))).isEqualTo(Duration.ofMinutes(10));
+        assertThat(FailurePolicy.asked(new IllegalStateException())).isZero();
+    }
+
+    private static RuntimeException asksFor(int seconds) {
+        return new IllegalStateException(new CallFailed(429, "slow down", Duration.ofSeconds(seconds), null, null));
     }
 }
