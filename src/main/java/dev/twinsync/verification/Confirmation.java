@@ -120,6 +120,11 @@ class Confirmation {
 
     private void confirmed(Run run, Schema schema) {
         if (run.origin.equals("self_test")) {
+            if (!run.told.has("planted")) {
+                selfTest.tell(run, schema);
+                // stored before what it tells of is taken away
+                return;
+            }
             selfTest.end(run, schema);
         }
         runs.underWay(run.entity).forEach(run.told::put);

@@ -352,8 +352,8 @@ class SelfTest {
         });
     }
 
-    /** Says what was found, takes it out of the run's differences, and the shadows out of the world. */
-    void end(Run run, Schema schema) {
+    /** Says what was found of what was planted. */
+    void tell(Run run, Schema schema) {
         Set<String> found = new TreeSet<>(jdbc.queryForList("""
                 select record_id || ' at ' || system from verification_difference
                 where run = ? and starts_with(record_id, ?) and state = 'confirmed'""", String.class, run.run, PREFIX));
@@ -373,6 +373,10 @@ class SelfTest {
         run.told.put("planted", planted);
         run.told.put("found", planted - missed.size());
         run.told.put("missed", String.join(", ", missed));
+    }
+
+    /** Takes what was found out of the run's differences, and the shadows out of the world. */
+    void end(Run run, Schema schema) {
         jdbc.update("delete from verification_difference where run = ? and starts_with(record_id, ?)", run.run, PREFIX);
         remove(schema, run);
     }

@@ -73,7 +73,6 @@ public class Verifications {
     /** Begins what is due and forgets what is old; called by the flow {@code schedule-verifications}. */
     public void schedule() {
         lag.note();
-        runner.clear();
         for (Schema schema : schemas.all()) {
             if (!settings.every().isZero()) {
                 begin(schema, "schedule", settings.scheduled(), settings.every());

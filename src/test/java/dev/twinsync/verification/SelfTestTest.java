@@ -4,11 +4,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.twinsync.deadletter.DeadLetters;
 import dev.twinsync.devservices.Neighbours;
+import dev.twinsync.merge.Merge;
+import dev.twinsync.record.Json;
+import dev.twinsync.state.Observations;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 import org.apache.camel.CamelContext;
@@ -16,6 +21,7 @@ import org.apache.camel.support.PluginHelper;
 import org.apache.camel.support.ResourceHelper;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.springframework.context.ApplicationContext;
 
 /** The self-test as it runs in production: what it plants is found, and it leaves nothing behind but deleted records. */
 class SelfTestTest {
@@ -102,17 +108,22 @@ class SelfTestTest {
         }
     }
 
-    @Test
-    void oneThatIsStoppedIsClearedAway() {
-        long stopped = begin("user");
+    private long frozen() {
+        long run = begin("user");
         await().atMost(Duration.ofSeconds(90)).until(() -> shop.app
                 .queryForList("select run from sync.shadow where entity = 'user' and step = 'to'", Long.class)
-                .contains(stopped));
+                .contains(run));
+        return run;
+    }
+
+    @Test
+    void oneThatIsStoppedIsClearedAway() {
+        long stopped = frozen();
         shop.post("/verifications/" + stopped + "/cancel", "");
-        Verifications verifications = Neighbours.get().service().getBean(Verifications.class);
         // several instances come by at once, one of them perhaps while the run's last turn is still under way
+        Verifications verifications = Neighbours.get().service().getBean(Verifications.class);
         await().atMost(Duration.ofSeconds(60)).untilAsserted(() -> {
-            CompletableFuture.allOf(Stream.generate(() -> CompletableFuture.runAsync(verifications::schedule))
+            CompletableFuture.allOf(Stream.generate(() -> CompletableFuture.runAsync(verifications::run))
                             .limit(4)
                             .toArray(CompletableFuture[]::new))
                     .get();
@@ -122,5 +133,38 @@ class SelfTestTest {
         nothingIsLeft("user", "users");
         assertThat(List.of("stopped", "done"))
                 .contains(shop.get("/verifications/" + stopped).path("state").asText());
+    }
+
+    @Test
+    void whatComesOnceMoreWhileTheMemoryIsFrozenStaysNotDue() {
+        String id = SelfTest.PREFIX + "deleted";
+        long run = frozen();
+        shop.post("/verifications/" + run + "/pause", "");
+        long version = version(id);
+        // as Kafka gives the last step's pushes again where their offsets were not committed
+        ApplicationContext service = Neighbours.get().service();
+        service.getBean(Observations.class)
+                .publish(List.of(Observations.push(
+                        "user",
+                        id,
+                        Merge.OPERATOR,
+                        Json.MAPPER.createObjectNode().put("deleted", true),
+                        null,
+                        null,
+                        UUID.randomUUID().toString())));
+        await().atMost(Duration.ofSeconds(60)).until(() -> version(id) > version);
+        shop.post("/verifications/" + run + "/cancel", "");
+        await().atMost(Duration.ofSeconds(60)).until(() -> shop.app
+                .queryForList("select run from sync.shadow where entity = 'user'", Long.class)
+                .isEmpty());
+        // as the sweep does after a minute
+        List<String> due = shop.app.queryForList("select system from sync.due where id = ?", String.class, id);
+        due.forEach(system -> service.getBean(DeadLetters.class).publishDue("user", system, List.of(id)));
+        nothingIsLeft("user", "users");
+    }
+
+    private long version(String id) {
+        return shop.app.queryForObject(
+                "select version from sync.golden where entity = 'user' and id = ?", Long.class, id);
     }
 }
