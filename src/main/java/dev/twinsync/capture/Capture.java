@@ -286,13 +286,22 @@ public class Capture {
         return page;
     }
 
+    /** What an API shows of a record, read by its key now; null where it has no such record. */
+    public JsonNode shown(String system, Schema schema, String id) {
+        return template.requestBodyAndHeader(
+                "direct:read-" + system + '-' + schema.plural(), null, "id", id, JsonNode.class);
+    }
+
     /**
-     * The reading of a record as an API shows it: {@code {id, data, updated_at, deleted, digest}}.
+     * The reading of a record as an API shows it: {@code {id, data, updated_at, deleted, digest}}; null: it isn't there.
      *
      * @throws CallFailed where it shows no record: read as one whose fields are all empty, it would clear them at every
      *     other system
      */
     public Observation reading(String system, Schema schema, String id, JsonNode item, Ticks ticks) {
+        if (item == null) {
+            return absent(system, schema, id, ticks);
+        }
         JsonNode deleted = item.path("deleted");
         ObjectNode data = item.path("data") instanceof ObjectNode object ? object : null;
         if (data == null && !deleted.asBoolean(false)
@@ -371,8 +380,8 @@ public class Capture {
     }
 
     private List<Observation> readings(String system, Schema schema, Collection<String> ids) {
-        String flow = "direct:read-" + system + '-' + schema.plural();
         if (isTable(system, schema)) {
+            String flow = "direct:read-" + system + '-' + schema.plural();
             long began = records.tick();
             List<?> rows = template.requestBodyAndHeader(flow, null, "ids", ids.toArray(String[]::new), List.class);
             return readings(system, schema, ids, rows, new Ticks(began, records.tick()));
@@ -381,9 +390,8 @@ public class Capture {
         for (String id : ids) {
             calls.add(readers.submit(() -> {
                 long began = records.tick();
-                JsonNode item = template.requestBodyAndHeader(flow, null, "id", id, JsonNode.class);
-                Ticks ticks = new Ticks(began, records.tick());
-                return item == null ? absent(system, schema, id, ticks) : reading(system, schema, id, item, ticks);
+                JsonNode item = shown(system, schema, id);
+                return reading(system, schema, id, item, new Ticks(began, records.tick()));
             }));
         }
         List<Observation> readings = new ArrayList<>();

@@ -9,9 +9,7 @@ final class Budget {
     private long next = System.nanoTime();
     private long taken;
 
-    /** @param taken what was taken at another rate before */
-    Budget(double perSecond, long taken) {
-        this.taken = taken;
+    Budget(double perSecond) {
         // a little wider than the rate, so that what arrives a little early does not exceed it
         this.spacing = (long) (1_020_000_000L / perSecond);
     }

@@ -31,7 +31,7 @@ class Comparison {
     private static final int GOLDEN_PAGE = 5000;
 
     /** Of an API's digests, as the contract has them. */
-    private static final int BUCKETS = 1024;
+    static final int BUCKETS = 1024;
 
     private static final int BUCKETS_A_STEP = 16;
 
@@ -327,20 +327,18 @@ class Comparison {
         Map<String, String> here = runs.bucket(run.entity, system, some);
         Set<String> suspects = new HashSet<>();
         Set<String> listed = new HashSet<>();
-        for (int bucket : some) {
-            Map<String, String> there = ends.bucket(system, schema, bucket);
-            if (there == null) {
-                throw new IllegalStateException("the digests of " + system + " are gone");
-            }
-            there.forEach((id, digest) -> {
-                if (schema.refuseId(id) != null) {
-                    skipped(run, system, 1);
-                } else if (!digest.equals(here.get(id))) {
-                    suspects.add(id);
-                }
-                listed.add(id);
-            });
+        List<Map<String, String>> there = ends.ofBuckets(system, schema, some);
+        if (there == null) {
+            throw new IllegalStateException("the digests of " + system + " are gone");
         }
+        there.forEach(bucket -> bucket.forEach((id, digest) -> {
+            if (schema.refuseId(id) != null) {
+                skipped(run, system, 1);
+            } else if (!digest.equals(here.get(id))) {
+                suspects.add(id);
+            }
+            listed.add(id);
+        }));
         here.keySet().stream().filter(id -> !listed.contains(id)).forEach(suspects::add);
         // looked at when all are known: in the order of their keys, where a listing may be cheaper than one by one
         runs.suspect(run, system, suspects);

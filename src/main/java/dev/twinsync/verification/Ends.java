@@ -10,15 +10,20 @@ import dev.twinsync.state.Records;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Function;
+import java.util.function.Supplier;
 import org.apache.camel.CamelExecutionException;
 import org.apache.camel.ProducerTemplate;
 import org.springframework.core.env.Environment;
@@ -28,12 +33,15 @@ import org.springframework.stereotype.Component;
 @Component
 class Ends {
 
+    /** The most records of an API that one reader reads between two ticks. */
+    private static final int TURN = 10;
+
     private final ProducerTemplate template;
     private final Capture capture;
     private final Records records;
     private final Settings settings;
     private final Budget pages;
-    private volatile Budget calls;
+    private final Budget calls;
     private final AtomicLong tableNanos = new AtomicLong();
     private final AtomicLong apiNanos = new AtomicLong();
     private final ExecutorService readers;
@@ -43,18 +51,13 @@ class Ends {
         this.capture = capture;
         this.records = records;
         this.settings = Settings.of(environment);
-        this.pages = new Budget(settings.appPagesPerSecond(), 0);
-        this.calls = new Budget(settings.miniCallsPerSecond(), 0);
+        this.pages = new Budget(settings.appPagesPerSecond());
+        this.calls = new Budget(settings.miniCallsPerSecond());
         this.readers = Executors.newFixedThreadPool(settings.miniParallel(), run -> {
             Thread thread = new Thread(run, "verify");
             thread.setDaemon(true);
             return thread;
         });
-    }
-
-    /** Sets how many calls a second an API gets from now on. */
-    synchronized void pace(double callsPerSecond) {
-        calls = new Budget(callsPerSecond, calls.taken());
     }
 
     boolean isTable(String system, Schema schema) {
@@ -127,7 +130,13 @@ class Ends {
         return buckets;
     }
 
-    /** An API's digests of one bucket's records, by id; null where it has none. */
+    /** An API's digests of the records of some buckets, by id, bucket by bucket; null where it has none. */
+    List<Map<String, String>> ofBuckets(String system, Schema schema, Collection<Integer> buckets) {
+        List<Map<String, String>> digests = parallel(List.copyOf(buckets), bucket -> bucket(system, schema, bucket));
+        return digests.contains(null) ? null : digests;
+    }
+
+    /** The same of one bucket. */
     Map<String, String> bucket(String system, Schema schema, int bucket) {
         JsonNode answer = ask("digest-", system, schema, Map.of("bucket", "/" + bucket));
         if (answer == null) {
@@ -182,17 +191,55 @@ class Ends {
             rows.forEach(look -> looks.put(look.id(), look));
             return looks;
         }
-        List<Future<List<Observation>>> reads = new ArrayList<>();
-        for (String id : ids) {
-            reads.add(readers.submit(() -> {
-                calls.take();
-                return timed(apiNanos, () -> capture.look(system, schema.entity(), List.of(id)));
-            }));
+        Queue<RuntimeException> failures = new ConcurrentLinkedQueue<>();
+        List<List<String>> turns = new ArrayList<>();
+        int turn = Math.max(1, Math.min(TURN, ids.size() / settings.miniParallel()));
+        for (int i = 0; i < ids.size(); i += turn) {
+            turns.add(ids.subList(i, Math.min(ids.size(), i + turn)));
         }
-        RuntimeException failed = null;
-        for (Future<List<Observation>> read : reads) {
+        parallel(turns, some -> inTurn(system, schema, some, failures))
+                .forEach(some -> some.forEach(look -> looks.put(look.id(), look)));
+        if (looks.isEmpty() && !failures.isEmpty()) {
+            throw failures.peek();
+        }
+        return looks;
+    }
+
+    /** Reads some records of an API one after the other, between two ticks; those that can't be read are left out. */
+    private List<Observation> inTurn(
+            String system, Schema schema, List<String> ids, Collection<RuntimeException> failures) {
+        Map<String, JsonNode> shown = new LinkedHashMap<>();
+        long began = records.tick();
+        for (String id : ids) {
+            calls.take();
             try {
-                read.get().forEach(look -> looks.put(look.id(), look));
+                shown.put(id, timed(apiNanos, () -> capture.shown(system, schema, id)));
+            } catch (RuntimeException e) {
+                failures.add(e);
+            }
+        }
+        Ticks ticks = new Ticks(began, records.tick());
+        List<Observation> looks = new ArrayList<>();
+        shown.forEach((id, item) -> {
+            try {
+                looks.add(capture.reading(system, schema, id, item, ticks));
+            } catch (RuntimeException e) {
+                failures.add(e);
+            }
+        });
+        return looks;
+    }
+
+    /** Asks an API several things at a time. @return the answers, in the order of the questions */
+    private <Q, A> List<A> parallel(List<Q> questions, Function<Q, A> asking) {
+        List<Future<A>> asked = questions.stream()
+                .map(question -> readers.submit(() -> asking.apply(question)))
+                .toList();
+        List<A> answers = new ArrayList<>();
+        RuntimeException failed = null;
+        for (Future<A> one : asked) {
+            try {
+                answers.add(one.get());
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw new IllegalStateException("interrupted", e);
@@ -200,10 +247,10 @@ class Ends {
                 failed = e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e);
             }
         }
-        if (looks.isEmpty() && failed != null) {
+        if (failed != null) {
             throw failed;
         }
-        return looks;
+        return answers;
     }
 
     /** The oldest entry of an API's changes. */
@@ -234,7 +281,7 @@ class Ends {
         }
     }
 
-    private static <T> T timed(AtomicLong nanos, java.util.function.Supplier<T> question) {
+    private static <T> T timed(AtomicLong nanos, Supplier<T> question) {
         long began = System.nanoTime();
         try {
             return question.get();
