@@ -55,6 +55,9 @@ class VerificationController {
         if (!List.of("none", "plan", "apply").contains(repair)) {
             throw refused("repair", "write none, plan or apply");
         }
+        if (asked.hasNonNull("self_test") && !asked.path("self_test").isBoolean()) {
+            throw refused("self_test", "write true or false");
+        }
         if (asked.path("self_test").asBoolean()) {
             if (asked.has("ids") || asked.has("repair")) {
                 throw refused(
@@ -91,6 +94,9 @@ class VerificationController {
             @RequestParam(defaultValue = "50") int limit,
             @RequestParam(required = false) String entity) {
         int most = Math.max(1, Math.min(MOST, limit));
+        if (entity != null && !schemas.has(entity)) {
+            throw new Problem(HttpStatus.BAD_REQUEST, "entity: there is none of this name");
+        }
         List<Map<String, Object>> rows = verifications.list(after, most, entity);
         ObjectNode answer = Json.MAPPER.createObjectNode();
         ArrayNode items = answer.putArray("items");
@@ -114,6 +120,8 @@ class VerificationController {
             @RequestParam(required = false) String kind,
             @RequestParam(required = false) String state) {
         int most = Math.max(1, Math.min(MOST, limit));
+        oneOf("kind", kind, Verifications.KINDS);
+        oneOf("state", state, Verifications.STATES);
         List<Map<String, Object>> rows = verifications.differences(run, after, most, kind, state);
         ObjectNode answer = Json.MAPPER.createObjectNode();
         ArrayNode items = answer.putArray("items");
@@ -171,6 +179,12 @@ class VerificationController {
         }
         long undo = verifications.undo(run, ids, caller.getName(), reason(asked));
         return ResponseEntity.status(HttpStatus.ACCEPTED).body(Map.of("run", undo));
+    }
+
+    private static void oneOf(String name, String asked, List<String> values) {
+        if (asked != null && !values.contains(asked)) {
+            throw new Problem(HttpStatus.BAD_REQUEST, name + ": write one of " + String.join(", ", values));
+        }
     }
 
     private static String reason(byte[] body) {

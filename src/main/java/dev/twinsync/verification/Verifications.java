@@ -29,6 +29,13 @@ public class Verifications {
         }
     }
 
+    /** The kinds of differences. */
+    public static final List<String> KINDS = Settings.KINDS;
+
+    /** What becomes of a difference that was told. */
+    public static final List<String> STATES =
+            List.of("confirmed", "planned", "repairing", "repaired", "superseded", "undone", "unverified");
+
     private final Runs runs;
     private final Runner runner;
     private final Lag lag;

@@ -206,7 +206,19 @@ class RepairTest {
                         .path("pointer")
                         .asText())
                 .isEqualTo("/repair");
+        assertThat(shop.post("/verifications", "{\"entity\":\"order\",\"self_test\":\"yes\"}")
+                        .path("errors")
+                        .path(0)
+                        .path("pointer")
+                        .asText())
+                .isEqualTo("/self_test");
         assertThat(shop.get("/verifications/999999").path("status").asInt()).isEqualTo(404);
+        for (String filter :
+                List.of("?entity=thing", "?entity=%00", "/1/differences?kind=odd", "/1/differences?state=%00")) {
+            assertThat(shop.get("/verifications" + filter).path("status").asInt())
+                    .as(filter)
+                    .isEqualTo(400);
+        }
         long run = shop.begin("none");
         assertThat(shop.post("/verifications/" + run + "/pause", "{\"reason\":\"the ends are busy\"}")
                         .path("paused")
