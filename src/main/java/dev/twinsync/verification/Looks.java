@@ -22,9 +22,6 @@ class Looks {
     /** Records that are looked at together. */
     static final int SET = 500;
 
-    /** A page of a listing costs both ends about as much as so many reads. */
-    private static final int MANY = 10;
-
     /**
      * What was seen of records at the look before.
      *
@@ -84,7 +81,7 @@ class Looks {
         List<String> sorted = ids.stream().sorted(Looks::byBytes).toList();
         String last = sorted.get(sorted.size() - 1);
         long pages = runs.between(run.entity, system, sorted.get(0), last) / settings.miniPage() + 2;
-        if (pages * MANY > ids.size()) {
+        if (pages * worth() > ids.size()) {
             return ends.look(system, schema, ids);
         }
         Set<String> wanted = new HashSet<>(ids);
@@ -106,6 +103,14 @@ class Looks {
             looks.putAll(ends.look(system, schema, left));
         }
         return looks;
+    }
+
+    /**
+     * How many reads a page of a listing is worth: where calls are scarce it saves them, else all its records cost more to
+     * make and to read than those that are wanted.
+     */
+    private double worth() {
+        return Math.max(10, Math.min(settings.miniCallsPerSecond() / 50, settings.miniPage() / 10.0));
     }
 
     private static int byBytes(String one, String other) {
