@@ -1,5 +1,6 @@
 package dev.twinsync.devservices;
 
+import com.fasterxml.jackson.core.io.JsonStringEncoder;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -196,12 +197,17 @@ public final class MiniProgram implements AutoCloseable {
     }
 
     /** Many records that have been there for long: what {@link #tamper} would make of each, without a copy of its values. */
-    public synchronized void fill(String entity, String id, ObjectNode data) {
+    public void fill(String entity, String id, ObjectNode data) {
         Item item = new Item(data);
         item.updatedAt = "2020-01-01T00:00:00.000000Z";
         item.deleted = data.path("deleted").asBoolean();
-        of(entity).put(id, item);
-        place(entity, id, item);
+        // what costs the most is done by several callers at a time
+        item.digest = digest(id, item);
+        int bucket = bucket(id);
+        synchronized (this) {
+            of(entity).put(id, item);
+            place(entity, bucket, id, item);
+        }
     }
 
     /** The digest of a record as {@code /digests} tells it, or null. */
@@ -781,13 +787,18 @@ public final class MiniProgram implements AutoCloseable {
 
     /** The record was changed, or, with null, removed. */
     private void place(String entity, String id, Item item) {
+        if (item != null) {
+            item.digest = digest(id, item);
+        }
+        place(entity, bucket(id), id, item);
+    }
+
+    private void place(String entity, int bucket, String id, Item item) {
         Buckets all = bucketsOf(entity);
-        int bucket = (int) bucket(id, BUCKETS);
         all.digests[bucket] = null;
         if (item == null) {
             all.records.get(bucket).remove(id);
         } else {
-            item.digest = digest(id, item);
             all.records.get(bucket).put(id, item);
         }
     }
@@ -803,13 +814,13 @@ public final class MiniProgram implements AutoCloseable {
     /** RFC 8785 for what these records hold: keys sorted, numbers as ECMAScript writes them. */
     private static void canonical(JsonNode node, StringBuilder out) {
         if (node.isObject()) {
-            Map<String, JsonNode> sorted = new TreeMap<>();
-            node.properties().forEach(member -> sorted.put(member.getKey(), member.getValue()));
+            List<Map.Entry<String, JsonNode>> sorted = new ArrayList<>(node.properties());
+            sorted.sort(Map.Entry.comparingByKey());
             out.append('{');
             String separator = "";
-            for (Map.Entry<String, JsonNode> member : sorted.entrySet()) {
+            for (Map.Entry<String, JsonNode> member : sorted) {
                 out.append(separator);
-                canonical(JSON.valueToTree(member.getKey()), out);
+                quoted(member.getKey(), out);
                 out.append(':');
                 canonical(member.getValue(), out);
                 separator = ",";
@@ -825,15 +836,23 @@ public final class MiniProgram implements AutoCloseable {
         } else if (node.isNumber()) {
             BigDecimal number = node.decimalValue().stripTrailingZeros();
             out.append(number.signum() == 0 ? "0" : number.toPlainString());
+        } else if (node.isTextual()) {
+            quoted(node.textValue(), out);
         } else {
             out.append(node);
         }
     }
 
-    private static long bucket(String id, int buckets) {
+    private static void quoted(String text, StringBuilder out) {
+        out.append('"');
+        JsonStringEncoder.getInstance().quoteAsString(text, out);
+        out.append('"');
+    }
+
+    private static int bucket(String id) {
         byte[] hash = hash(id);
         long head = (hash[0] & 0xffL) << 24 | (hash[1] & 0xffL) << 16 | (hash[2] & 0xffL) << 8 | hash[3] & 0xffL;
-        return head % buckets;
+        return (int) (head % BUCKETS);
     }
 
     private static byte[] hash(String text) {

@@ -6,20 +6,26 @@ import static org.awaitility.Awaitility.await;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.twinsync.proof.Anomaly;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.springframework.jdbc.core.RowCallbackHandler;
 
 /**
  * Very many orders at both ends of a service that is a process of its own: what is damaged is found and mended, and
@@ -30,19 +36,20 @@ class VerificationTest {
     private static final Map<String, String> USUAL = Map.of();
 
     /**
-     * An API that has little, and may be asked little; what users hold by hand is believed. A run lasts long enough for the
-     * app's side, and not for all records of the API.
+     * An API that has little, and may be asked little; what users hold by hand is believed.
+     *
+     * @param longest seconds in which a run gets through the app's side, and not through all records of the API
      */
-    private static Map<String, String> poor(int orders) {
+    private static Map<String, String> poor(long longest) {
         return Map.of(
                 "VERIFY_MINI_CALLS_PER_SECOND", "50",
-                "TWINSYNC_VERIFICATION_LONGEST", 5 + orders / 20_000 + "s",
+                "TWINSYNC_VERIFICATION_LONGEST", longest + "s",
                 "TWINSYNC_VERIFICATION_DAMAGE_USER_FIELD", "adopt",
                 "TWINSYNC_VERIFICATION_REPAIR_USER_MISSING", "report");
     }
 
     private Shop shop;
-    private Instance instance;
+    private World world;
     private int orders;
     private int deleted;
 
@@ -68,8 +75,8 @@ class VerificationTest {
     private void all(int count, int damaged, int kills) throws Exception {
         orders = count;
         deleted = count / 100;
-        instance = new Instance("verify" + count);
-        try (Instance world = instance) {
+        try (World made = new World("verify" + count)) {
+            world = made;
             world.start(USUAL);
             shop = new Shop("ver-", world);
             await().atMost(Duration.ofMinutes(2))
@@ -87,9 +94,11 @@ class VerificationTest {
             idle(damaged);
             underLoad(damaged, kills);
             System.out.printf(
-                    "%,d orders: %d MiB of the service's heap left after a collection, at most%n", count, world.heap());
-            world.kill();
-            world.start(poor(orders));
+                    "%,d orders: %d MiB of a service's heap left after a collection, at most%n", count, world.heap());
+            for (World.Service service : world.services()) {
+                service.kill();
+            }
+            world.start(poor(5 + 2 * whole.toSeconds()));
             aBackendWithLittle();
         }
     }
@@ -103,12 +112,21 @@ class VerificationTest {
         assertThat(told.path("told").path("by_mini").asText()).isEqualTo("digests");
         assertThat(told.path("compared").asLong()).isEqualTo(orders + Shop.SAMPLED);
         assertThat(told.path("unverified").asLong()).isZero();
+        whole = Duration.between(time(told, "started_at"), time(told, "ended_at"));
         double once = onePass();
         double ratio = ratio(told, once);
+        double own = own();
 
         Set<String> planted = shop.plant(10, 1000, dead(1, 2));
+        told = found("idle, 10 planted", planted);
+        System.out.printf(
+                "%,d orders: the mini-program's side took %d ms in %d calls, its own digests %.0f ms%n",
+                orders,
+                told.path("told").path("api_ms").asLong(),
+                told.path("told").path("calls").asLong(),
+                own);
         // the better of two, for other processes of this machine may have come between
-        assertThat(Math.min(ratio, ratio(found("idle, 10 planted", planted), once)))
+        assertThat(Math.min(ratio, ratio(told, once)))
                 .as("the app's side, in passes over the same tables that hash them")
                 .isLessThan(3);
         planted.addAll(shop.plant(damaged - planted.size(), 2000, dead(10, deleted / 2)));
@@ -117,6 +135,9 @@ class VerificationTest {
     }
 
     private Set<String> planted;
+
+    /** What a whole run takes. */
+    private Duration whole;
 
     private JsonNode found(String what, Set<String> planted) {
         long run = shop.begin("none");
@@ -150,6 +171,10 @@ class VerificationTest {
         return numbers;
     }
 
+    private static Instant time(JsonNode run, String name) {
+        return Instant.parse(run.path(name).asText());
+    }
+
     /** Milliseconds of one pass over the app's tables that hashes them. */
     private double onePass() {
         String pass = """
@@ -162,18 +187,20 @@ class VerificationTest {
         return (System.nanoTime() - began) / 1e6;
     }
 
-    /** The cost of the app's side beside that; the mini-program's beside the time that its own digests take. */
+    /** The cost of the app's side beside that. */
     private double ratio(JsonNode run, double once) {
+        double table = run.path("told").path("table_ms").asDouble();
+        System.out.printf(
+                "%,d orders: the app's side took %.0f ms, %.1f times one pass that hashes the tables (%.0f ms)%n",
+                orders, table, table / once, once);
+        return table / once;
+    }
+
+    /** Milliseconds in which the mini-program computes the digests of all its orders. */
+    private double own() {
         long began = System.nanoTime();
         shop.mini.digest("order");
-        double own = (System.nanoTime() - began) / 1e6;
-        double table = run.path("told").path("table_ms").asDouble();
-        double api = run.path("told").path("api_ms").asDouble();
-        System.out.printf(
-                "%,d orders: the app's side took %.0f ms, %.1f times one pass that hashes the tables (%.0f ms);"
-                        + " the mini-program's %.0f ms in %s calls, its own digests %.0f ms%n",
-                orders, table, table / once, once, api, run.path("told").path("calls"), own);
-        return table / once;
+        return (System.nanoTime() - began) / 1e6;
     }
 
     private static <T> T timed(String what, Supplier<T> work) {
@@ -193,15 +220,19 @@ class VerificationTest {
         System.out.println("seed " + seed);
         Random random = new Random(seed);
         AtomicBoolean stop = new AtomicBoolean();
-        Thread edits = new Thread(() -> edit(stop), "edits");
-        edits.start();
+        CompletableFuture<Void> edits =
+                CompletableFuture.runAsync(() -> edit(stop), work -> new Thread(work, "edits").start());
+        long mending;
         try {
             long repair = shop.begin("apply");
+            // comes up meanwhile, and stands by
+            CompletableFuture<World.Service> other = another();
             JsonNode told =
                     timed("under load, " + damaged + " planted", () -> shop.ended(repair, "waiting_for_approval"));
             same(shop.found(repair), planted);
             // so many are mended only when somebody has said so
             assertThat(told.path("told").path("why").asText()).contains("more than");
+            other.join();
             shop.post("/verifications/" + repair + "/approve", "");
             long began = System.nanoTime();
             for (int kill = 1; kill <= kills; kill++) {
@@ -210,10 +241,16 @@ class VerificationTest {
                 await().atMost(Duration.ofMinutes(5))
                         .pollInterval(Duration.ofMillis(20))
                         .until(() -> mended(repair) >= until || ended(repair));
-                instance.kill();
+                World.Service runner = runner();
+                runner.kill();
                 assertThat(ended(repair)).as("it was killed in the middle").isFalse();
-                instance.start(USUAL);
+                if (kill < kills) {
+                    other = another();
+                }
+                // the one that stood by goes on with it
+                assertThat(runner()).isNotSameAs(runner);
             }
+            other.join();
             told = shop.ended(repair, "done");
             System.out.printf(
                     "verification, %d mended and %d killed: %.1f s%n",
@@ -228,31 +265,24 @@ class VerificationTest {
                     .isEmpty();
             found("under load, 0 planted", Set.of());
             planted = shop.plant(10, 1000, List.of());
-            found("under load, 10 planted", planted);
+            // so few are mended unasked
+            long few = shop.begin("apply");
+            mending = few;
+            told = timed("under load, 10 planted and mended", () -> shop.ended(few, "done"));
+            Set<String> found = shop.found(mending);
+            same(found, planted);
+            assertThat(told.path("repaired").asInt()).isEqualTo(found.size());
+            assertThat(told.path("unverified").asLong()).isZero();
         } finally {
             stop.set(true);
-            edits.join();
         }
-        // so few are mended unasked
-        long run = shop.begin("apply");
-        JsonNode told = shop.ended(run, "done");
-        assertThat(told.path("repaired").asInt()).isEqualTo(planted.size());
+        edits.join();
+        // no edit is lost
+        await().atMost(Duration.ofMinutes(2))
+                .pollInterval(Duration.ofMillis(500))
+                .untilAsserted(() -> assertThat(lost()).isEmpty());
         shop.settled();
         assertThat(shop.unequal()).isEmpty();
-        // no edit is lost
-        atApp.forEach((id, number) -> assertThat(shop.mini
-                        .read("order", id)
-                        .path("shipping_info")
-                        .path("tracking_number")
-                        .asText())
-                .isEqualTo(number));
-        Map<String, String> titles = new HashMap<>();
-        shop.app.query(
-                "select order_id, title from order_items where title like 'M%'",
-                row -> {
-                    titles.put(row.getString(1), row.getString(2));
-                });
-        assertThat(titles).isEqualTo(atMini);
         assertThat(atApp).hasSizeGreaterThan(1000);
         assertThat(atMini).hasSizeGreaterThan(100);
         // and the damaged values can still be seen, by the record and by the run
@@ -260,11 +290,49 @@ class VerificationTest {
                         "select count(distinct id) from sync.history where kind = 'repaired' and fields::text like '%forged%'",
                         Long.class))
                 .isGreaterThan(damaged / 30L);
-        assertThat(shop.differences(run))
+        assertThat(shop.differences(mending))
                 .allSatisfy(difference ->
                         assertThat(difference.path("fields").isEmpty()).isFalse());
         assertThat(shop.mini.backwards()).isZero();
         assertThat(shop.mini.violations()).isZero();
+    }
+
+    /** Edits that are not at the other end. */
+    private List<String> lost() {
+        List<String> lost = new ArrayList<>();
+        atApp.forEach((id, number) -> {
+            if (!number(id).equals(number)) {
+                lost.add(id + ' ' + number);
+            }
+        });
+        Map<String, String> titles = new HashMap<>();
+        shop.app.query(
+                "select order_id, title from order_items where title like 'M%'",
+                (RowCallbackHandler) row -> titles.put(row.getString(1), row.getString(2)));
+        atMini.forEach((id, title) -> {
+            if (!title.equals(titles.get(id))) {
+                lost.add(id + ' ' + title);
+            }
+        });
+        return lost;
+    }
+
+    private CompletableFuture<World.Service> another() {
+        return CompletableFuture.supplyAsync(() -> {
+            try {
+                return world.start(USUAL);
+            } catch (Exception e) {
+                throw new IllegalStateException(e);
+            }
+        });
+    }
+
+    /** Of the services that live the one that works the runs. */
+    private World.Service runner() {
+        return await().atMost(Duration.ofMinutes(5))
+                .pollInterval(Duration.ofMillis(10))
+                .until(world::runner, Optional::isPresent)
+                .orElseThrow();
     }
 
     private long mended(long run) {
@@ -280,30 +348,47 @@ class VerificationTest {
                 "select ended_at is not null from sync.verification_run where run = ?", Boolean.class, run));
     }
 
+    /** Sets of edits that may be on their way at once, as many as are made in three seconds. */
+    private static final int UNDER_WAY = 30;
+
     /**
-     * About 450 changes a second at the app and 50 at the mini-program, of orders that nobody has damaged; where the
-     * machine can't carry so many, as many as it can: what grows late without end is never quiet.
+     * 450 changes a second at the app and 50 at the mini-program, of orders that nobody has damaged; where the machine
+     * can't carry so many, as many as it can: what grows late without end is never quiet.
      */
     private void edit(AtomicBoolean stop) {
         ThreadLocalRandom random = ThreadLocalRandom.current();
+        Map<String, String> underWay = new HashMap<>();
         long began = System.nanoTime();
+        long next = began;
+        long held = 0;
         long edits = 0;
-        for (long n = 0; !stop.get(); n++) {
-            Long due = shop.app.queryForObject("select count(*) from (select from sync.due limit 1500) d", Long.class);
-            if (due != null && due >= 1500) {
-                LockSupport.parkNanos(100_000_000);
+        for (int n = 0; !stop.get(); n++) {
+            underWay.entrySet().removeIf(first -> number(first.getKey()).equals(first.getValue()));
+            if (underWay.size() == UNDER_WAY) {
+                LockSupport.parkNanos(20_000_000);
+                held += 20_000_000;
+                next = Math.max(next, System.nanoTime());
                 continue;
             }
-            edits += 50;
-            List<Object[]> rows = new ArrayList<>();
-            for (int i = 0; i < 45; i++) {
-                String id = shop.id(orders / 2 + random.nextInt(orders / 4));
-                String number = "T" + n + '-' + i;
-                rows.add(new Object[] {number, id});
-                atApp.put(id, number);
+            Map<String, String> numbers = new LinkedHashMap<>();
+            // the first of a set tells when it has arrived: it is not edited again before
+            String first = Stream.iterate(n, i -> i + 1)
+                    .map(i -> shop.id(orders / 2 - i % (2 * UNDER_WAY)))
+                    .filter(id -> !underWay.containsKey(id))
+                    .findFirst()
+                    .orElseThrow();
+            numbers.put(first, "T" + n);
+            underWay.put(first, "T" + n);
+            while (numbers.size() < 45) {
+                numbers.put(shop.id(orders / 2 + 1 + random.nextInt(orders / 4 - 1)), "T" + n + '-' + numbers.size());
             }
-            shop.app.batchUpdate(
-                    "update orders set tracking_number = ?, updated_at = clock_timestamp() where order_id = ?", rows);
+            atApp.putAll(numbers);
+            shop.app.update(
+                    """
+                    update orders o set tracking_number = u.number, updated_at = clock_timestamp()
+                    from unnest(?::text[], ?::text[]) as u (id, number) where o.order_id = u.id""",
+                    numbers.keySet().toArray(String[]::new),
+                    numbers.values().toArray(String[]::new));
             for (int i = 0; i < 5; i++) {
                 String id = shop.id(orders * 3 / 4 + random.nextInt(orders / 5));
                 String title = "M" + n + '-' + i;
@@ -316,9 +401,23 @@ class VerificationTest {
                                         "line_no", 1, "sku", "s", "title", title, "quantity", 1, "unit_price", 2))));
                 atMini.put(id, title);
             }
-            LockSupport.parkNanos(90_000_000);
+            edits += 50;
+            next += 100_000_000;
+            LockSupport.parkNanos(next - System.nanoTime());
         }
-        System.out.printf("%.0f changes a second%n", edits / ((System.nanoTime() - began) / 1e9));
+        double seconds = (System.nanoTime() - began) / 1e9;
+        System.out.printf(
+                "%.0f changes a second; for %.0f of %.0f s those before were waited for%n",
+                edits / seconds, held / 1e9, seconds);
+    }
+
+    /** The tracking number of an order at the mini-program. */
+    private String number(String id) {
+        return shop.mini
+                .read("order", id)
+                .path("shipping_info")
+                .path("tracking_number")
+                .asText();
     }
 
     // -- a backend that has less than its contract, and may be asked 50 times a second
