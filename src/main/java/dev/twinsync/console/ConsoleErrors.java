@@ -6,6 +6,7 @@ import jakarta.servlet.http.HttpServletResponse;
 import java.util.NoSuchElementException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.beans.TypeMismatchException;
 import org.springframework.core.Ordered;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.ProblemDetail;
@@ -50,6 +51,9 @@ class ConsoleErrors implements HandlerExceptionResolver, Ordered {
             status = HttpStatus.valueOf(answer.getStatusCode().value());
             ProblemDetail body = answer.getBody();
             detail = status == HttpStatus.NOT_FOUND ? null : body.getDetail();
+        } else if (e instanceof TypeMismatchException) {
+            // a word where the address has a number, or such
+            status = HttpStatus.BAD_REQUEST;
         } else {
             LOG.error("a page failed: {}", path, e);
         }

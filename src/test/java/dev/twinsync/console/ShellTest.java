@@ -96,6 +96,12 @@ class ShellTest extends Browsing {
         Response answer = page.navigate(home + "/console/nothing/of/the/kind");
         assertThat(answer.status()).isEqualTo(404);
         assertThat(page.locator("h1")).hasText("There is nothing here");
+        for (String asked : new String[] {
+            "/console/users/u?live=perhaps", "/console/letters/retries?after=one", "/console/letters?all=some"
+        }) {
+            assertThat(page.navigate(home + asked).status()).as(asked).isEqualTo(400);
+            assertThat(page.locator("h1")).hasText("That can’t be read");
+        }
         page.navigate(home + "/console?lang=zh-CN");
         page.navigate(home + "/console/nothing/of/the/kind");
         assertThat(page.locator("h1")).hasText("这里什么也没有");
