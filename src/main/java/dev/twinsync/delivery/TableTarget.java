@@ -158,7 +158,8 @@ class TableTarget implements Target {
                         item.base(),
                         item.values(),
                         now.normalised().values(),
-                        now.unusable(),
+                        // the reading that follows tells that a field can be used again, and ends its letter
+                        union(item.base().unusable(), now.unusable()),
                         now.position(),
                         ticks,
                         item.version())));
@@ -184,17 +185,27 @@ class TableTarget implements Target {
             return false;
         }
         Base base = item.base();
+        if (!row.unusable().equals(base.unusable())) {
+            // a field that can be read again is an edit, which a write would take for something known
+            return false;
+        }
         Set<String> paths = new HashSet<>(row.normalised().values().keySet());
         paths.addAll(base.held().keySet());
         for (String path : paths) {
             String field = path.contains(".") ? path.substring(0, path.indexOf('.')) : path;
-            boolean unusable = row.unusable().contains(field) || base.unusable().contains(field);
             JsonNode held = base.held().get(path);
-            if (!unusable && !Due.same(row.normalised().values().get(path), held)) {
+            if (!row.unusable().contains(field)
+                    && !Due.same(row.normalised().values().get(path), held)) {
                 return false;
             }
         }
         return true;
+    }
+
+    private static Set<String> union(Set<String> some, Set<String> others) {
+        Set<String> all = new HashSet<>(some);
+        all.addAll(others);
+        return all;
     }
 
     private List<?> rows(String flow, List<String> ids) {
