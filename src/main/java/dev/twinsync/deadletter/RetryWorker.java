@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.capture.Capture;
 import dev.twinsync.flow.Retried;
+import dev.twinsync.merge.Base;
 import dev.twinsync.merge.Due;
 import dev.twinsync.merge.Golden;
 import dev.twinsync.merge.Merge;
@@ -25,6 +26,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
@@ -408,15 +410,16 @@ class RetryWorker {
             decline(operation, foreign);
         }
         fields.forEach((at, some) -> {
-            if (asked.patch() != null) {
-                mend(operation, asked, some.get(0));
+            // what an edit puts there is seen when it has been written; until then the field is what it was
+            if (asked.patch() == null || !mend(operation, asked, some.get(0))) {
+                read(at, some.stream().map(Taken::id).toList());
             }
-            capture.readNow(
-                    at.system(),
-                    at.entity(),
-                    some.stream().map(Taken::id).distinct().toList());
             sent(operation, some);
         });
+    }
+
+    private void read(At at, Collection<String> ids) {
+        capture.readNow(at.system(), at.entity(), ids.stream().distinct().toList());
     }
 
     /** What is of another service's topic is not put there by us: the letter stays open. */
@@ -463,11 +466,15 @@ class RetryWorker {
     /** The operator's edit of a record's fields, where it says something new; the merge makes it due by itself. */
     private boolean mend(long operation, Operation asked, Taken letter) {
         Schema schema = schemas.of(letter.entity());
-        Golden golden = records.load(letter.entity(), List.of(letter.id()))
-                .get(letter.id())
-                .golden();
+        Records.Snapshot snapshot =
+                records.load(letter.entity(), List.of(letter.id())).get(letter.id());
+        Golden golden = snapshot.golden();
+        Set<String> unusable = snapshot.bases()
+                .getOrDefault(letter.system(), Base.unknown(letter.system()))
+                .unusable();
         boolean news = schema.normalise(asked.patch(), false).values().entrySet().stream()
-                .anyMatch(value -> !Due.same(value.getValue(), golden.value(value.getKey())));
+                .anyMatch(value -> !Due.same(value.getValue(), golden.value(value.getKey()))
+                        || unusable.contains(value.getKey().split("\\.")[0]));
         if (news) {
             observations.publish(List.of(Observations.push(
                     letter.entity(),
@@ -580,7 +587,7 @@ class RetryWorker {
         nudge(operation);
     }
 
-    /** A refusal that was put back while the letter was on its way is taken back again. */
+    /** A field that an edit has not mended yet is looked at; a refusal that was put back while the letter was on its way is taken back again. */
     private void nudge(long operation) {
         Map<At, List<String>> stuck = new HashMap<>();
         jdbc.query(
@@ -596,6 +603,19 @@ class RetryWorker {
                             .add(row.getString(3));
                 },
                 operation);
+        Map<At, List<String>> fields = new HashMap<>();
+        jdbc.query(
+                """
+                select d.entity, d.system, d.record_id from retry_item i join dead_letter d on d.id = i.letter
+                where i.operation = ? and i.state = 'sent' and i.sent_at < clock_timestamp() - interval '10 s'
+                  and d.slot <> '' and d.slot not like '%@%' and d.state = 'retrying'""",
+                row -> {
+                    fields.computeIfAbsent(new At(row.getString(1), row.getString(2)), k -> new ArrayList<>())
+                            .add(row.getString(3));
+                },
+                operation);
+        // an edit that did not get to its system: what is read there says so, and the letter has failed again
+        fields.forEach(this::read);
         stuck.forEach((at, ids) -> {
             unrefuse(at, ids);
             deadLetters.publishDue(at.entity(), at.system(), ids);

@@ -11,7 +11,8 @@ import java.util.Map;
  * @param known whether the record was ever looked at there; false: nothing is known, {@code held} is empty
  * @param exists whether the record was there; a deleted flag of the record is a value like any other
  * @param held path to value in normal form
- * @param unusable paths whose values there can't be put into normal form; neither compared nor written
+ * @param unusable fields whose values there can't be put into normal form; not compared, and written only where an
+ *     operator has stated a value for them since
  * @param position the system's own text of its position ({@code updated_at}), verbatim, or null
  * @param ticks when it was known
  * @param doubt whether it may no longer be true

@@ -34,11 +34,16 @@ public final class Due {
         }
         for (Map.Entry<String, Golden.FieldState> entry : golden.fields().entrySet()) {
             String path = entry.getKey();
-            if (base.exists() && base.unusable().contains(name(path))) {
-                continue;
-            }
             Field field = schema.field(path);
             if (field == null || !field.systems().contains(base.system())) {
+                continue;
+            }
+            if (base.exists() && base.unusable().contains(name(path))) {
+                // what nobody can read is written over only where a person has said what belongs there
+                if (entry.getValue().system().equals(Merge.OPERATOR)
+                        && entry.getValue().version() > base.seen()) {
+                    due.add(path);
+                }
                 continue;
             }
             if (!base.exists()) {

@@ -467,10 +467,14 @@ public final class Merge {
             }
             FieldState golden = fields.get(path);
             JsonNode standing = golden == null ? null : golden.value();
+            boolean operator = system.equals(OPERATOR);
             if (Due.same(value, standing)) {
+                if (operator && golden != null && unusable(path)) {
+                    // what is true already is stated anew for the system that holds what nobody can read
+                    put(path, value, golden, field.rule());
+                }
                 return;
             }
-            boolean operator = system.equals(OPERATOR);
             boolean unset = golden == null || golden.system().equals(DEFAULT);
             boolean seen = operator
                     || unset
@@ -521,6 +525,11 @@ public final class Merge {
                 }
                 default -> throw new IllegalStateException("no such rule: " + rule);
             }
+        }
+
+        private boolean unusable(String path) {
+            return bases.values().stream()
+                    .anyMatch(base -> base.exists() && base.unusable().contains(Due.name(path)));
         }
 
         private boolean condition(Field field) {

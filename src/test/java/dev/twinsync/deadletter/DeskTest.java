@@ -412,6 +412,50 @@ class DeskTest {
     }
 
     @Test
+    void anEditOfAnUnusableFieldIsWrittenOverItAtItsSystem() {
+        app.update("insert into users (user_id, nickname, phone) values (?, '误', '13800138000')", id);
+        soon(() -> assertThat(mini.read("user", id).path("phone").asText()).isEqualTo("+8613800138000"));
+        for (String stated : new String[] {"+8613900139000", "+8613900139000"}) {
+            // the second time what is stated is true already, and only the app does not hold it
+            app.update("update users set phone = '12345', updated_at = clock_timestamp() where user_id = ?", id);
+            long letter = desk.letter(id);
+            String operation = desk.post(
+                            "/dead-letters/" + letter + "/retry",
+                            "{\"reason\":\"asked\",\"body\":{\"phone\":\"" + stated + "\"}}")
+                    .json()
+                    .path("operation")
+                    .asText();
+            ends(operation, "done");
+            assertThat(desk.operation(operation).path("succeeded").asInt()).isOne();
+            assertThat(desk.state(letter)).isEqualTo("resolved");
+            assertThat(app.queryForObject("select phone from users where user_id = ?", String.class, id))
+                    .contains("13900139000");
+            assertThat(mini.read("user", id).path("phone").asText()).isEqualTo(stated);
+        }
+        // what nobody has stated is never written over what can't be read
+        app.update("update users set phone = '54321', updated_at = clock_timestamp() where user_id = ?", id);
+        desk.letter(id);
+        mini.edit("user", id, Map.of("phone", "+8613700137000", "nickname", "改"));
+        soon(() -> assertThat(app.queryForObject("select nickname from users where user_id = ?", String.class, id))
+                .isEqualTo("改"));
+        assertThat(app.queryForObject("select phone from users where user_id = ?", String.class, id))
+                .isEqualTo("54321");
+        // mended there before anything has read it, it is an edit, and not what another write finds and takes for known
+        desk.post("/flows/poll-app-users/pause", "{\"reason\":\"a write comes first\"}");
+        try {
+            app.update("update users set phone = '13600136000', updated_at = clock_timestamp() where user_id = ?", id);
+            mini.edit("user", id, Map.of("nickname", "又改"));
+            soon(() -> assertThat(mini.read("user", id).path("phone").asText()).isEqualTo("+8613600136000"));
+            soon(() -> assertThat(app.queryForObject("select nickname from users where user_id = ?", String.class, id))
+                    .isEqualTo("又改"));
+            assertThat(app.queryForObject("select phone from users where user_id = ?", String.class, id))
+                    .isEqualTo("13600136000");
+        } finally {
+            desk.post("/flows/poll-app-users/start", "{\"reason\":\"it came\"}");
+        }
+    }
+
+    @Test
     void aMessageThatCantBeWorkedIsMendedAndPutBack() throws Exception {
         app.update("insert into users (user_id, nickname) values (?, '甲')", id);
         soon(() -> assertThat(mini.read("user", id)).isNotNull());
