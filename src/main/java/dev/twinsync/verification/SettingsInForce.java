@@ -87,7 +87,7 @@ final class SettingsInForce {
                     check,
                     "warning",
                     "true: keys that everyone knows are accepted",
-                    "leave TWINSYNC_DEV out in earnest");
+                    "leave TWINSYNC_DEV out in production");
         }
         if (name.endsWith(".url")
                 && value.startsWith("http://")
