@@ -36,6 +36,12 @@
       if (!element.hasAttribute('data-ago')) {
         element.textContent = at.getFullYear() + '-' + two(at.getMonth() + 1) + '-' + two(at.getDate()) + ' '
           + two(at.getHours()) + ':' + two(at.getMinutes()) + ':' + two(at.getSeconds());
+        // beside values of another zone, which one it is
+        if (element.hasAttribute('data-zone')) {
+          var ahead = -at.getTimezoneOffset();
+          element.textContent += ' UTC' + (ahead < 0 ? '-' : '+') + two(Math.floor(Math.abs(ahead) / 60)) + ':'
+            + two(Math.abs(ahead) % 60);
+        }
       }
     });
   }
