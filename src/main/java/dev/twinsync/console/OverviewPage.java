@@ -291,6 +291,14 @@ class OverviewPage {
                         "/console/verification"));
             }
         });
+        String waiting = "select run, entity from verification_run where state = 'waiting_for_approval' order by run";
+        for (Map<String, Object> run : jdbc.queryForList(waiting)) {
+            troubles.add(new Trouble(
+                    "wait",
+                    show.text("trouble.approval", run.get("run").toString(), show.word("kind." + run.get("entity"))),
+                    null,
+                    "/console/verification/" + run.get("run")));
+        }
         unwell("", health.health(), troubles);
         return troubles;
     }
