@@ -113,7 +113,8 @@ class Show {
                     item.isObject()
                             ? item.properties().stream()
                                     .sorted(Map.Entry.comparingByKey())
-                                    .map(member -> member.getKey() + " " + member.getValue().asText())
+                                    .map(member -> member.getKey() + " "
+                                            + member.getValue().asText())
                                     .collect(Collectors.joining(" · "))
                             : item.asText()));
             return lines;
