@@ -9,6 +9,9 @@ import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.twinsync.record.Json;
+import java.io.Writer;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.Statement;
 import java.time.Duration;
@@ -29,8 +32,10 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.MethodOrderer;
 import org.junit.jupiter.api.Order;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestMethodOrder;
+import org.junit.jupiter.api.io.TempDir;
 import org.springframework.context.ConfigurableApplicationContext;
 import org.springframework.jdbc.core.JdbcTemplate;
 
@@ -325,5 +330,81 @@ class CaptureSchemesTest {
         assertThat(writes.values()).containsOnly(1L);
         assertThat(world.mini.backwards()).isZero();
         assertThat(Json.text(writes.keySet())).isEqualTo(Json.text(made));
+    }
+
+    /** No recorded messages: Kafka Connect in a process of its own, with Debezium's connector, writes the feed. */
+    @Test
+    @Order(9)
+    @Tag("proof")
+    void aFeedByKafkaConnectGivesTheSameGoldenRecords(@TempDir Path folder) throws Exception {
+        fed = false;
+        Process connect = connect(folder);
+        try {
+            await("the connector streams")
+                    .atMost(Duration.ofMinutes(2))
+                    .until(() -> connect.isAlive()
+                            && app.queryForObject(
+                                            "select count(*) from pg_replication_slots where slot_name = 'connect' and active",
+                                            Long.class)
+                                    == 1);
+            world.switchTo(service, "feed");
+            captured("connect", "c-");
+            soon(() -> assertThat(world.golden("order", "c-").get("items")).contains("新"));
+            orders.put("connect", world.golden("order", "c-"));
+            assertThat(users.get("connect")).isEqualTo(users.get("poll"));
+            assertThat(orders.get("connect")).isEqualTo(orders.get("poll"));
+            JsonNode letters = get(service, "/dead-letters?state=open&route=feed-app-users")
+                    .path("items");
+            assertThat(letters).as("none but the one of a test before").hasSizeLessThan(2);
+        } finally {
+            world.switchTo(service, "poll");
+            connect.destroy();
+            connect.waitFor();
+            app.execute("select pg_drop_replication_slot('connect')");
+        }
+    }
+
+    /** What the README says to write to Kafka Connect, and no more. */
+    private static Process connect(Path folder) throws Exception {
+        Properties worker = new Properties();
+        worker.put("bootstrap.servers", world.broker.address());
+        worker.put("key.converter", "org.apache.kafka.connect.json.JsonConverter");
+        worker.put("value.converter", "org.apache.kafka.connect.json.JsonConverter");
+        worker.put("offset.storage.file.filename", folder.resolve("offsets").toString());
+        worker.put("listeners", "http://127.0.0.1:0");
+        Properties connector = new Properties();
+        connector.put("name", "app");
+        connector.put("connector.class", "io.debezium.connector.postgresql.PostgresConnector");
+        java.net.URI url = java.net.URI.create(world.server.url(world.database).substring("jdbc:".length()));
+        connector.put("database.hostname", url.getHost());
+        connector.put("database.port", String.valueOf(url.getPort()));
+        connector.put("database.user", "postgres");
+        connector.put("database.password", "postgres");
+        connector.put("database.dbname", world.database);
+        connector.put("topic.prefix", "app");
+        connector.put("plugin.name", "pgoutput");
+        connector.put("slot.name", "connect");
+        connector.put("publication.name", "connect");
+        connector.put("publication.autocreate.mode", "filtered");
+        connector.put("table.include.list", "public.users,public.orders,public.order_items");
+        connector.put("snapshot.mode", "no_data");
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xmx512m",
+                "-cp",
+                System.getProperty("java.class.path"),
+                "org.apache.kafka.connect.cli.ConnectStandalone"));
+        for (Map.Entry<String, Properties> file :
+                List.of(Map.entry("worker.properties", worker), Map.entry("connector.properties", connector))) {
+            Path path = folder.resolve(file.getKey());
+            try (Writer writer = Files.newBufferedWriter(path)) {
+                file.getValue().store(writer, null);
+            }
+            command.add(path.toString());
+        }
+        return new ProcessBuilder(command)
+                .redirectErrorStream(true)
+                .redirectOutput(Path.of("target", "connect.log").toFile())
+                .start();
     }
 }
