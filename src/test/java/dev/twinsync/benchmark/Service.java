@@ -1,5 +1,7 @@
 package dev.twinsync.benchmark;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.twinsync.record.Json;
 import java.io.IOException;
 import java.net.ServerSocket;
 import java.net.URI;
@@ -23,10 +25,12 @@ final class Service implements AutoCloseable {
     private static final Pattern PAUSE = Pattern.compile("Pause .* (\\d+)M->(\\d+)M\\(\\d+M\\) ([0-9.]+)ms");
 
     private final Process process;
+    private final int port;
     private final int management;
 
-    private Service(Process process, int management) {
+    private Service(Process process, int port, int management) {
         this.process = process;
+        this.port = port;
         this.management = management;
     }
 
@@ -46,13 +50,14 @@ final class Service implements AutoCloseable {
         }
         command.addAll(List.of("-jar", JAR.toString()));
         ProcessBuilder builder = new ProcessBuilder(command);
+        int port = free();
         int management = free();
         builder.environment().putAll(settings);
-        builder.environment().put("SERVER_PORT", String.valueOf(free()));
+        builder.environment().put("SERVER_PORT", String.valueOf(port));
         builder.environment().put("MANAGEMENT_PORT", String.valueOf(management));
         builder.redirectErrorStream(true)
                 .redirectOutput(FOLDER.resolve("service.log").toFile());
-        return new Service(builder.start(), management);
+        return new Service(builder.start(), port, management);
     }
 
     private static int free() throws IOException {
@@ -77,6 +82,26 @@ final class Service implements AutoCloseable {
         } catch (IOException e) {
             return false;
         }
+    }
+
+    /** Calls its API as ops. @return what it answers */
+    JsonNode call(String method, String path, String body) throws IOException, InterruptedException {
+        HttpResponse<String> answer = HttpClient.newHttpClient()
+                .send(
+                        HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + path))
+                                .header("Authorization", "Bearer ops-key")
+                                .header("Content-Type", "application/json")
+                                .method(
+                                        method,
+                                        body == null
+                                                ? HttpRequest.BodyPublishers.noBody()
+                                                : HttpRequest.BodyPublishers.ofString(body))
+                                .build(),
+                        HttpResponse.BodyHandlers.ofString());
+        if (answer.statusCode() >= 300) {
+            throw new IllegalStateException(method + " " + path + ": " + answer.statusCode() + " " + answer.body());
+        }
+        return Json.read(answer.body());
     }
 
     /** What its process has used of the processors so far. */

@@ -32,14 +32,14 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** A database, a broker and a mini-program of one test's own, and services as processes that can be killed. */
-final class World implements AutoCloseable {
+public final class World implements AutoCloseable {
 
     private static final Pattern PAUSE = Pattern.compile("Pause .* \\d+M->(\\d+)M\\(");
 
-    final Postgres server = Neighbours.get().postgres;
-    final String database;
-    final Broker broker;
-    final MiniProgram mini;
+    public final Postgres server = Neighbours.get().postgres;
+    public final String database;
+    public final Broker broker;
+    public final MiniProgram mini;
 
     /** Sessions of its database, for what a test does there. */
     final HikariDataSource sessions = new HikariDataSource();
@@ -48,7 +48,7 @@ final class World implements AutoCloseable {
     private final List<Path> collections = new CopyOnWriteArrayList<>();
     private boolean closed;
 
-    World(String database) throws Exception {
+    public World(String database) throws Exception {
         this.database = database;
         server.createApp(database);
         broker = Broker.start(0);
@@ -60,9 +60,9 @@ final class World implements AutoCloseable {
     }
 
     /** One of the processes; its sessions of the sync database have a name of their own. */
-    final class Service {
+    public final class Service {
         final String name;
-        final String url;
+        public final String url;
         private final Process process;
 
         private Service(String name, int port, Process process) {
@@ -72,7 +72,7 @@ final class World implements AutoCloseable {
         }
 
         /** SIGKILL. */
-        void kill() throws InterruptedException {
+        public void kill() throws InterruptedException {
             services.remove(this);
             process.destroyForcibly().waitFor();
         }
@@ -96,7 +96,7 @@ final class World implements AutoCloseable {
     }
 
     /** The most that was left of a service's heap after a collection so far, in MiB. */
-    int heap() throws IOException {
+    public int heap() throws IOException {
         int most = 0;
         for (Path log : collections) {
             for (String line : Files.readAllLines(log)) {
@@ -120,7 +120,7 @@ final class World implements AutoCloseable {
      *
      * @param settings beat the usual ones; their names are as in the environment
      */
-    Service start(Map<String, String> settings) throws Exception {
+    public Service start(Map<String, String> settings) throws Exception {
         String name = database + '_' + (collections.size() + 1);
         server.execute("postgres", "drop role if exists " + name);
         server.execute("postgres", "create role " + name + " superuser login password 'postgres'");
