@@ -59,12 +59,11 @@ class DeadLetterController {
 
     @GetMapping("/dead-letters/groups")
     ObjectNode groups(@RequestParam(required = false) String state, @RequestParam(defaultValue = "false") boolean all) {
-        if (state != null && !state.isEmpty() && !GROUP_STATES.contains(state)) {
-            throw new Problem(HttpStatus.BAD_REQUEST, "state: write one of " + String.join(", ", GROUP_STATES));
-        }
+        String of = state == null || state.isEmpty() ? null : state;
+        Problem.oneOf("state", of, GROUP_STATES);
         ObjectNode answer = Json.MAPPER.createObjectNode();
         ArrayNode items = answer.putArray("items");
-        letters.groups(state == null || state.isEmpty() ? null : state, all).forEach(items::add);
+        letters.groups(of, all).forEach(items::add);
         answer.putNull("next");
         return answer;
     }

@@ -38,7 +38,7 @@ public class KnownRecords {
 
     private static final int MOST = 200;
     private static final Instant NEWEST = Instant.parse("9999-01-01T00:00:00Z");
-    private static final Set<String> CONFLICT_STATES = Set.of("open", "restored", "closed");
+    private static final List<String> CONFLICT_STATES = List.of("open", "restored", "closed");
 
     private final Schemas schemas;
     private final Records records;
@@ -194,9 +194,7 @@ public class KnownRecords {
         if (!blank(entity).isEmpty() && !schemas.has(entity)) {
             throw new Problem(HttpStatus.BAD_REQUEST, "entity: there is none of this name");
         }
-        if (!blank(state).isEmpty() && !CONFLICT_STATES.contains(state)) {
-            throw new Problem(HttpStatus.BAD_REQUEST, "state: write one of " + CONFLICT_STATES);
-        }
+        Problem.oneOf("state", blank(state).isEmpty() ? null : state, CONFLICT_STATES);
         List<Map<String, Object>> rows = jdbc.queryForList(
                 """
                 select id, entity, record_id, path, system, losing::text as losing, winning::text as winning, winner, rule,

@@ -24,6 +24,13 @@ public class Problem extends RuntimeException {
         this.detail = of(status, detail, problems);
     }
 
+    /** What a question is asked by, null for all, has to be one of some words. */
+    static void oneOf(String name, String asked, List<String> values) {
+        if (asked != null && !values.contains(asked)) {
+            throw new Problem(HttpStatus.BAD_REQUEST, name + ": write one of " + String.join(", ", values));
+        }
+    }
+
     public ProblemDetail detail() {
         return detail;
     }

@@ -120,8 +120,8 @@ class VerificationController {
             @RequestParam(required = false) String kind,
             @RequestParam(required = false) String state) {
         int most = Math.max(1, Math.min(MOST, limit));
-        oneOf("kind", kind, Verifications.KINDS);
-        oneOf("state", state, Verifications.STATES);
+        Problem.oneOf("kind", kind, Verifications.KINDS);
+        Problem.oneOf("state", state, Verifications.STATES);
         List<Map<String, Object>> rows = verifications.differences(run, after, most, kind, state);
         ObjectNode answer = Json.MAPPER.createObjectNode();
         ArrayNode items = answer.putArray("items");
@@ -179,12 +179,6 @@ class VerificationController {
         }
         long undo = verifications.undo(run, ids, caller.getName(), reason(asked));
         return ResponseEntity.status(HttpStatus.ACCEPTED).body(Map.of("run", undo));
-    }
-
-    private static void oneOf(String name, String asked, List<String> values) {
-        if (asked != null && !values.contains(asked)) {
-            throw new Problem(HttpStatus.BAD_REQUEST, name + ": write one of " + String.join(", ", values));
-        }
     }
 
     private static String reason(byte[] body) {

@@ -474,7 +474,7 @@ class RetryWorker {
                 .unusable();
         boolean news = schema.normalise(asked.patch(), false).values().entrySet().stream()
                 .anyMatch(value -> !Due.same(value.getValue(), golden.value(value.getKey()))
-                        || unusable.contains(value.getKey().split("\\.")[0]));
+                        || unusable.contains(Due.name(value.getKey())));
         if (news) {
             observations.publish(List.of(Observations.push(
                     letter.entity(),

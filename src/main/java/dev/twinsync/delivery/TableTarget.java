@@ -192,9 +192,8 @@ class TableTarget implements Target {
         Set<String> paths = new HashSet<>(row.normalised().values().keySet());
         paths.addAll(base.held().keySet());
         for (String path : paths) {
-            String field = path.contains(".") ? path.substring(0, path.indexOf('.')) : path;
             JsonNode held = base.held().get(path);
-            if (!row.unusable().contains(field)
+            if (!row.unusable().contains(Due.name(path))
                     && !Due.same(row.normalised().values().get(path), held)) {
                 return false;
             }

@@ -114,7 +114,8 @@ public final class Due {
         return value == null || value.isNull() ? null : value;
     }
 
-    static String name(String path) {
+    /** The field that a path belongs to: its first word. */
+    public static String name(String path) {
         int dot = path.indexOf('.');
         return dot < 0 ? path : path.substring(0, dot);
     }

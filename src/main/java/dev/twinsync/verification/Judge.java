@@ -127,7 +127,7 @@ final class Judge {
         all.addAll(base.held().keySet());
         for (String path : all) {
             if (schema.field(path) != null
-                    && !unusable.contains(name(path))
+                    && !unusable.contains(Due.name(path))
                     && !Due.same(values.get(path), base.held().get(path))) {
                 paths.add(path);
             }
@@ -213,11 +213,6 @@ final class Judge {
         }
         text.append('\n').append(look.exists()).append(look.position()).append(look.digest());
         return Canonical.sha256(text.toString());
-    }
-
-    private static String name(String path) {
-        int dot = path.indexOf('.');
-        return dot < 0 ? path : path.substring(0, dot);
     }
 
     private static boolean truth(JsonNode value) {

@@ -55,15 +55,26 @@ class Runner {
 
     /** One turn: the steps that can be done now, for a while, if no other instance is at it. */
     void turn() {
-        alone(() -> {
-            schemas.all().forEach(this::clear);
-            Instant until = Instant.now().plus(TURN);
-            Run run = runs.take();
-            while (run != null && Instant.now().isBefore(until)) {
-                work(run, until);
-                run = runs.take();
+        try (Connection lock = state.getConnection()) {
+            if (!locked(lock, "select pg_try_advisory_lock(hashtextextended('twinsync/verification', 0))")) {
+                return;
             }
-        });
+            try {
+                selfTest.left().stream().filter(schemas::has).map(schemas::of).forEach(this::clear);
+                Instant until = Instant.now().plus(TURN);
+                Run run = runs.take();
+                while (run != null && Instant.now().isBefore(until)) {
+                    work(run, until);
+                    run = runs.take();
+                }
+            } finally {
+                locked(lock, "select pg_advisory_unlock(hashtextextended('twinsync/verification', 0))");
+            }
+        } catch (Runs.TurnLost e) {
+            LOG.warn("{}", e.getMessage());
+        } catch (SQLException e) {
+            LOG.warn("verification can't take its lock: {}", e.getMessage());
+        }
     }
 
     /** What a self-test that was stopped has left goes first; where that can't be done now, no run waits for it. */
@@ -72,23 +83,6 @@ class Runner {
             selfTest.clear(schema);
         } catch (RuntimeException e) {
             LOG.warn("what a self-test of {} has left can't be cleared away yet: {}", schema.entity(), e.toString());
-        }
-    }
-
-    private void alone(Runnable work) {
-        try (Connection lock = state.getConnection()) {
-            if (!locked(lock, "select pg_try_advisory_lock(hashtextextended('twinsync/verification', 0))")) {
-                return;
-            }
-            try {
-                work.run();
-            } finally {
-                locked(lock, "select pg_advisory_unlock(hashtextextended('twinsync/verification', 0))");
-            }
-        } catch (Runs.TurnLost e) {
-            LOG.warn("{}", e.getMessage());
-        } catch (SQLException e) {
-            LOG.warn("verification can't take its lock: {}", e.getMessage());
         }
     }
 

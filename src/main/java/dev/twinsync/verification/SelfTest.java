@@ -51,6 +51,11 @@ class SelfTest {
 
     private static final long FROZEN = Long.MAX_VALUE / 2;
     private static final Duration ARRIVAL = Duration.ofMinutes(5);
+    /** What runs that are over have put out of the memory and not put back. */
+    private static final String LEFT = """
+            from shadow where not exists (
+              select from verification_run r where r.run = shadow.run and ended_at is null)""";
+
     private static final ObjectMapper YAML = new ObjectMapper(new YAMLFactory());
 
     /** @param from null: only the ends have it; {@code to} null: only the memory has it */
@@ -381,11 +386,15 @@ class SelfTest {
         remove(schema, run);
     }
 
+    /** Entities of which a self-test that is over has left something: asked at every turn, so all of them at once. */
+    List<String> left() {
+        return jdbc.queryForList("select distinct entity " + LEFT, String.class);
+    }
+
     /** A self-test that was stopped, or whose service has ended for good, leaves no frozen memory behind. */
     void clear(Schema schema) {
-        List<Long> left = jdbc.queryForList("""
-                select distinct run from shadow where entity = ? and not exists (
-                  select from verification_run r where r.run = shadow.run and ended_at is null)""", Long.class, schema.entity());
+        List<Long> left =
+                jdbc.queryForList("select distinct run " + LEFT + " and entity = ?", Long.class, schema.entity());
         for (long of : left) {
             Run run = new Run();
             run.run = of;
