@@ -5,8 +5,8 @@ import static org.awaitility.Awaitility.await;
 
 import dev.twinsync.devservices.MiniProgram;
 import dev.twinsync.devservices.Neighbours;
+import dev.twinsync.devservices.Ports;
 import java.io.IOException;
-import java.net.ServerSocket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -107,8 +107,8 @@ class JarIT {
     }
 
     private void start() throws IOException {
-        port = free();
-        management = free();
+        port = Ports.free();
+        management = Ports.free();
         ProcessBuilder builder = new ProcessBuilder(
                         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                         "-XX:TieredStopAtLevel=1",
@@ -149,12 +149,6 @@ class JarIT {
                                     .statusCode()
                             == 200;
                 });
-    }
-
-    private static int free() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0)) {
-            return socket.getLocalPort();
-        }
     }
 
     private int push(String path, String body) throws Exception {

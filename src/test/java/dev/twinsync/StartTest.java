@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.twinsync.devservices.Neighbours;
+import dev.twinsync.devservices.Ports;
 import java.io.IOException;
-import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -41,12 +41,6 @@ class StartTest {
                 .startsWith("Twinsync does not start: ")
                 .contains(told);
         assertThat(output.getAll()).doesNotContain("\tat ");
-    }
-
-    private static int free() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0)) {
-            return socket.getLocalPort();
-        }
     }
 
     @Test
@@ -88,7 +82,7 @@ class StartTest {
 
     @Test
     void aServerThatCannotBeReachedIsNamed(CapturedOutput output) throws IOException {
-        refused(output, Map.of("APP_DB_URL", "jdbc:postgresql://127.0.0.1:" + free() + "/app"), "APP_DB_URL");
+        refused(output, Map.of("APP_DB_URL", "jdbc:postgresql://127.0.0.1:" + Ports.free() + "/app"), "APP_DB_URL");
     }
 
     @Test

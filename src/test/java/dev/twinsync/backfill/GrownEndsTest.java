@@ -5,15 +5,11 @@ import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.devservices.Caller;
 import dev.twinsync.devservices.Equality;
 import dev.twinsync.record.Json;
 import dev.twinsync.verification.World;
-import java.io.IOException;
 import java.math.BigDecimal;
-import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -29,7 +25,6 @@ import org.junit.jupiter.api.Test;
 class GrownEndsTest {
 
     private static final Map<String, String> STILL = Map.of("CAPTURE_APP", "none", "CAPTURE_MINI", "none");
-    private static final HttpClient HTTP = HttpClient.newHttpClient();
 
     /** A twentieth is at one end alone, and of what both have a hundredth differs. */
     private static final String USERS = """
@@ -119,7 +114,7 @@ class GrownEndsTest {
     /** Loads an entity; kills the service at random points. @return seconds until all of it was worked, restarts included */
     private double loaded(String entity, int records, Random random, int kills) throws Exception {
         long began = System.nanoTime();
-        long run = call("POST", "/backfills", "{\"entity\":\"" + entity + "\"}")
+        long run = asked(caller().post("ops-key", "/backfills", "{\"entity\":\"" + entity + "\"}"))
                 .path("run")
                 .asLong();
         for (int kill = 1; kill <= kills; kill++) {
@@ -135,11 +130,11 @@ class GrownEndsTest {
         }
         await().atMost(Duration.ofMinutes(30))
                 .pollInterval(Duration.ofMillis(500))
-                .until(() -> call("GET", "/backfills/" + run, null)
+                .until(() -> asked(caller().get("ops-key", "/backfills/" + run))
                         .path("state")
                         .asText()
                         .equals("done"));
-        JsonNode done = call("GET", "/backfills/" + run, null);
+        JsonNode done = asked(caller().get("ops-key", "/backfills/" + run));
         System.out.println(done);
         assertThat(done.path("done").asLong()).isEqualTo(records);
         JsonNode counts = done.path("counts");
@@ -166,6 +161,15 @@ class GrownEndsTest {
                 });
     }
 
+    private Caller caller() {
+        return new Caller(service.url);
+    }
+
+    private static JsonNode asked(HttpResponse<String> answer) {
+        assertThat(answer.statusCode()).as(answer.body()).isLessThan(300);
+        return Json.read(answer.body());
+    }
+
     private long count(String sql) throws SQLException {
         try (Connection connection = world.server.connect(world.database);
                 Statement statement = connection.createStatement();
@@ -173,17 +177,5 @@ class GrownEndsTest {
             rows.next();
             return rows.getLong(1);
         }
-    }
-
-    private JsonNode call(String method, String path, String body) throws IOException, InterruptedException {
-        HttpResponse<String> answer = HTTP.send(
-                HttpRequest.newBuilder(URI.create(service.url + path))
-                        .header("Authorization", "Bearer ops-key")
-                        .header("Content-Type", "application/json")
-                        .method(method, body == null ? BodyPublishers.noBody() : BodyPublishers.ofString(body))
-                        .build(),
-                HttpResponse.BodyHandlers.ofString());
-        assertThat(answer.statusCode()).as(answer.body()).isLessThan(300);
-        return Json.read(answer.body());
     }
 }

@@ -84,16 +84,7 @@ class BenchmarkIT extends Figures {
                         ratio(made, rawMade));
                 row("orders updated in one statement", rate(updated), rate(rawUpdated), ratio(updated, rawUpdated));
                 row("the same, raw loop through a topic", rate(updated), rate(rawKafka), ratio(updated, rawKafka));
-                row(
-                        RATE + " changes/s by polling, commit to request",
-                        String.format(
-                                Locale.ROOT,
-                                "p50 %d ms, p99 %d ms, max %d ms",
-                                at(waits, 0.5),
-                                at(waits, 0.99),
-                                waits[waits.length - 1]),
-                        "",
-                        "");
+                waits(RATE + " changes/s by polling", waits);
                 row("idle for " + SECONDS + " s", String.format(Locale.ROOT, "%.1f %% of a core", idle), "", "");
                 note(
                         "service -Xmx%s: %d collections, %.0f ms paused in all, at most %d MiB left after one",

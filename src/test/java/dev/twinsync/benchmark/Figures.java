@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.twinsync.devservices.Broker;
 import dev.twinsync.devservices.MiniProgram;
+import dev.twinsync.devservices.Neighbours;
 import dev.twinsync.devservices.Postgres;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -82,17 +83,7 @@ abstract class Figures {
     }
 
     Map<String, String> settings(Broker broker) {
-        return Map.ofEntries(
-                Map.entry("APP_DB_URL", postgres.url()),
-                Map.entry("APP_DB_USERNAME", "postgres"),
-                Map.entry("APP_DB_PASSWORD", "postgres"),
-                Map.entry("KAFKA_BROKERS", broker.address()),
-                Map.entry("MINI_API_URL", mini.url()),
-                Map.entry("MINI_API_KEY", "mini-api-key"),
-                Map.entry("SYNC_API_KEY_APP", "app-key"),
-                Map.entry("SYNC_API_KEY_MINI", "mini-key"),
-                Map.entry("SYNC_API_KEY_OPS", "ops-key"),
-                Map.entry("TWINSYNC_DEV", "true"));
+        return Neighbours.settings(postgres.url(), broker, mini);
     }
 
     static void topic(Broker broker, String name) throws Exception {
@@ -241,12 +232,22 @@ abstract class Figures {
         return String.format(Locale.ROOT, "%.2f", figure / raw);
     }
 
-    static long at(long[] sorted, double quantile) {
+    private static long at(long[] sorted, double quantile) {
         return sorted[(int) Math.min(sorted.length - 1L, Math.round(quantile * sorted.length))];
     }
 
     void row(String what, String figure, String raw, String ratio) {
         table.append(String.format("%-52s %-36s %-12s %s%n", what, figure, raw, ratio));
+    }
+
+    void waits(String what, long[] sorted) {
+        String figure = String.format(
+                Locale.ROOT,
+                "p50 %d ms, p99 %d ms, max %d ms",
+                at(sorted, 0.5),
+                at(sorted, 0.99),
+                sorted[sorted.length - 1]);
+        row(what + ", commit to request", figure, "", "");
     }
 
     void note(String format, Object... values) {

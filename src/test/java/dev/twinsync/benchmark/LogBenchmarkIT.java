@@ -75,16 +75,7 @@ class LogBenchmarkIT extends Figures {
                                 && mini.ids("user").size() == USERS);
                 quiet();
                 long[] waits = gently(RATE, SESSIONS);
-                row(
-                        RATE + " changes/s by log, commit to request",
-                        String.format(
-                                Locale.ROOT,
-                                "p50 %d ms, p99 %d ms, max %d ms",
-                                at(waits, 0.5),
-                                at(waits, 0.99),
-                                waits[waits.length - 1]),
-                        "",
-                        "");
+                waits(RATE + " changes/s by log", waits);
                 quiet();
                 // a sweep would read again what nobody merges
                 for (String flow : List.of("merge-users", "merge-orders", "sweep-app-users", "sweep-app-orders")) {

@@ -1,12 +1,14 @@
 package dev.twinsync.benchmark;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.twinsync.devservices.Caller;
+import dev.twinsync.devservices.Ports;
 import dev.twinsync.record.Json;
 import java.io.IOException;
-import java.net.ServerSocket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -50,20 +52,14 @@ final class Service implements AutoCloseable {
         }
         command.addAll(List.of("-jar", JAR.toString()));
         ProcessBuilder builder = new ProcessBuilder(command);
-        int port = free();
-        int management = free();
+        int port = Ports.free();
+        int management = Ports.free();
         builder.environment().putAll(settings);
         builder.environment().put("SERVER_PORT", String.valueOf(port));
         builder.environment().put("MANAGEMENT_PORT", String.valueOf(management));
         builder.redirectErrorStream(true)
                 .redirectOutput(FOLDER.resolve("service.log").toFile());
         return new Service(builder.start(), port, management);
-    }
-
-    private static int free() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0)) {
-            return socket.getLocalPort();
-        }
     }
 
     /** Whether it takes work; throws where it has ended instead. */
@@ -85,19 +81,11 @@ final class Service implements AutoCloseable {
     }
 
     /** Calls its API as ops. @return what it answers */
-    JsonNode call(String method, String path, String body) throws IOException, InterruptedException {
-        HttpResponse<String> answer = HttpClient.newHttpClient()
-                .send(
-                        HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + path))
-                                .header("Authorization", "Bearer ops-key")
-                                .header("Content-Type", "application/json")
-                                .method(
-                                        method,
-                                        body == null
-                                                ? HttpRequest.BodyPublishers.noBody()
-                                                : HttpRequest.BodyPublishers.ofString(body))
-                                .build(),
-                        HttpResponse.BodyHandlers.ofString());
+    JsonNode call(String method, String path, String body) throws Exception {
+        Caller caller = new Caller("http://127.0.0.1:" + port);
+        HttpResponse<String> answer = caller.send(caller.request("ops-key", path)
+                .header("Content-Type", "application/json")
+                .method(method, body == null ? BodyPublishers.noBody() : BodyPublishers.ofString(body)));
         if (answer.statusCode() >= 300) {
             throw new IllegalStateException(method + " " + path + ": " + answer.statusCode() + " " + answer.body());
         }

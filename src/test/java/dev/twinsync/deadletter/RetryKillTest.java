@@ -6,11 +6,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.twinsync.devservices.Broker;
 import dev.twinsync.devservices.MiniProgram;
+import dev.twinsync.devservices.Neighbours;
+import dev.twinsync.devservices.Ports;
 import dev.twinsync.devservices.Postgres;
 import java.io.IOException;
 import java.net.CookieManager;
 import java.net.CookiePolicy;
-import java.net.ServerSocket;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
@@ -21,6 +22,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -119,32 +121,17 @@ class RetryKillTest {
         mini = MiniProgram.start(0);
         started.add(mini);
         app = new JdbcTemplate(new DriverManagerDataSource(postgres.url(), "postgres", "postgres"));
-        port = free();
-        settings = Map.ofEntries(
-                Map.entry("APP_DB_URL", postgres.url()),
-                Map.entry("APP_DB_USERNAME", "postgres"),
-                Map.entry("APP_DB_PASSWORD", "postgres"),
-                Map.entry("KAFKA_BROKERS", broker.address()),
-                Map.entry("MINI_API_URL", mini.url()),
-                Map.entry("MINI_API_KEY", "mini-api-key"),
-                Map.entry("SYNC_API_KEY_APP", "app-key"),
-                Map.entry("SYNC_API_KEY_MINI", "mini-key"),
-                Map.entry("SYNC_API_KEY_OPS", "ops-key"),
+        port = Ports.free();
+        settings = new HashMap<>(Neighbours.settings(postgres.url(), broker, mini));
+        settings.putAll(Map.ofEntries(
                 Map.entry("CONSOLE_USERS", "operator:operator:" + new BCryptPasswordEncoder(4).encode("operator")),
-                Map.entry("TWINSYNC_DEV", "true"),
                 Map.entry("SERVER_PORT", String.valueOf(port)),
-                Map.entry("MANAGEMENT_PORT", String.valueOf(free())),
+                Map.entry("MANAGEMENT_PORT", String.valueOf(Ports.free())),
                 // who was killed leaves its group sooner than in earnest
                 Map.entry("CAMEL_COMPONENT_KAFKA_SESSIONTIMEOUTMS", "6000"),
-                Map.entry("CAMEL_COMPONENT_KAFKA_HEARTBEATINTERVAL", "2000"));
+                Map.entry("CAMEL_COMPONENT_KAFKA_HEARTBEATINTERVAL", "2000")));
         desk = new Desk("http://127.0.0.1:" + port);
         start();
-    }
-
-    private static int free() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0)) {
-            return socket.getLocalPort();
-        }
     }
 
     private void start() throws IOException {

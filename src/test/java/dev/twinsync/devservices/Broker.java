@@ -1,7 +1,6 @@
 package dev.twinsync.devservices;
 
 import java.io.IOException;
-import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
@@ -27,7 +26,7 @@ public final class Broker implements AutoCloseable {
 
     /** @param port 0 for any free one */
     public static Broker start(int port) throws Exception {
-        int own = port == 0 ? free() : port;
+        int own = port == 0 ? Ports.free() : port;
         return start(own, own, Files.createTempDirectory("twinsync-kafka"));
     }
 
@@ -38,7 +37,7 @@ public final class Broker implements AutoCloseable {
      * @param advertised where its clients are told that it does
      */
     public static Broker start(int own, int advertised, Path folder) throws Exception {
-        int controller = free();
+        int controller = Ports.free();
         Map<String, String> settings = Map.ofEntries(
                 Map.entry("process.roles", "broker,controller"),
                 Map.entry("node.id", "1"),
@@ -82,12 +81,6 @@ public final class Broker implements AutoCloseable {
         java.util.Properties properties = new java.util.Properties();
         properties.putAll(settings);
         return properties;
-    }
-
-    private static int free() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0)) {
-            return socket.getLocalPort();
-        }
     }
 
     public String address() {

@@ -8,7 +8,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import org.springframework.context.ConfigurableApplicationContext;
 
-/** Calls the service that runs in this JVM, as its neighbours and its operators do. */
+/** Calls a service as its neighbours and its operators do. */
 public final class Caller {
 
     private static final HttpClient HTTP = HttpClient.newHttpClient();
@@ -16,6 +16,13 @@ public final class Caller {
     private final String api;
     private final String management;
 
+    /** @param api where the API of a service in another process is; its management is not called */
+    public Caller(String api) {
+        this.api = api;
+        this.management = api;
+    }
+
+    /** @param service in this JVM */
     public Caller(ConfigurableApplicationContext service) {
         api = "http://127.0.0.1:" + service.getEnvironment().getProperty("local.server.port");
         management = "http://127.0.0.1:" + service.getEnvironment().getProperty("local.management.port");

@@ -1,5 +1,6 @@
 package dev.twinsync.devservices;
 
+import java.util.HashMap;
 import java.util.Map;
 import org.springframework.boot.SpringApplication;
 import org.springframework.context.ConfigurableApplicationContext;
@@ -44,10 +45,10 @@ public final class Neighbours {
         }
     }
 
-    /** The settings under which the service finds them. */
-    public Map<String, Object> settings() {
+    /** The settings under which a service finds its neighbours, and the keys by which the tests call it. */
+    public static Map<String, String> settings(String database, Broker broker, MiniProgram mini) {
         return Map.ofEntries(
-                Map.entry("APP_DB_URL", postgres.url()),
+                Map.entry("APP_DB_URL", database),
                 Map.entry("APP_DB_USERNAME", "postgres"),
                 Map.entry("APP_DB_PASSWORD", "postgres"),
                 Map.entry("KAFKA_BROKERS", broker.address()),
@@ -56,6 +57,13 @@ public final class Neighbours {
                 Map.entry("SYNC_API_KEY_APP", "app-key"),
                 Map.entry("SYNC_API_KEY_MINI", "mini-key"),
                 Map.entry("SYNC_API_KEY_OPS", "ops-key"),
+                Map.entry("TWINSYNC_DEV", "true"));
+    }
+
+    /** The settings of the service that the tests share. */
+    public Map<String, Object> settings() {
+        Map<String, Object> settings = new HashMap<>(settings(postgres.url(), broker, mini));
+        settings.putAll(Map.ofEntries(
                 Map.entry("CONSOLE_USERS", people()),
                 Map.entry("APP_KEY_SWEEP_INTERVAL", "1s"),
                 Map.entry("twinsync.mini.single-calls-for", "10s"),
@@ -66,10 +74,10 @@ public final class Neighbours {
                 Map.entry("VERIFY_QUIET_LONGEST", "3s"),
                 Map.entry("VERIFY_MINI_CALLS_PER_SECOND", "3000"),
                 Map.entry("VERIFY_APP_PAGES_PER_SECOND", "1000"),
-                Map.entry("TWINSYNC_DEV", "true"),
                 Map.entry("SERVER_PORT", "0"),
                 Map.entry("MANAGEMENT_PORT", "0"),
-                Map.entry("spring.jmx.enabled", "false"));
+                Map.entry("spring.jmx.enabled", "false")));
+        return settings;
     }
 
     /** One of each role, whose password is its name. */

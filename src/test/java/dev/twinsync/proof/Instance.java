@@ -1,6 +1,7 @@
 package dev.twinsync.proof;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.twinsync.devservices.Ports;
 import dev.twinsync.record.Json;
 import java.io.IOException;
 import java.net.ConnectException;
@@ -48,8 +49,8 @@ final class Instance {
     /** Starts one, and does not wait for it. */
     static Instance start(String name, Map<String, String> environment, List<String> arguments, Path folder)
             throws IOException {
-        int port = Processes.freePort();
-        int management = Processes.freePort();
+        int port = Ports.free();
+        int management = Ports.free();
         Map<String, String> all = new HashMap<>(environment);
         all.put("SERVER_PORT", String.valueOf(port));
         all.put("MANAGEMENT_PORT", String.valueOf(management));

@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.Comparison;
 import dev.twinsync.Uncommitted;
 import dev.twinsync.devservices.MiniProgram;
+import dev.twinsync.devservices.Ports;
 import dev.twinsync.devservices.Postgres;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
@@ -73,7 +74,7 @@ final class Rig implements AutoCloseable {
     final JdbcTemplate app;
     final List<Instance> instances = new CopyOnWriteArrayList<>();
     private final Schemas schemas = Schemas.load(Path.of("routes"));
-    private final int brokerPort = Processes.freePort();
+    private final int brokerPort = Ports.free();
     private final Path brokerFolder = Files.createTempDirectory("twinsync-kafka");
     /** Writes that came once more while the sandbox was made to sit on the first: no fault of the service's. */
     int heldTwice;

@@ -7,9 +7,9 @@ import com.zaxxer.hikari.HikariDataSource;
 import dev.twinsync.devservices.Broker;
 import dev.twinsync.devservices.MiniProgram;
 import dev.twinsync.devservices.Neighbours;
+import dev.twinsync.devservices.Ports;
 import dev.twinsync.devservices.Postgres;
 import java.io.IOException;
-import java.net.ServerSocket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -109,12 +109,6 @@ public final class World implements AutoCloseable {
         return most;
     }
 
-    private static int free() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0)) {
-            return socket.getLocalPort();
-        }
-    }
-
     /**
      * Starts a service and waits until it answers.
      *
@@ -127,7 +121,7 @@ public final class World implements AutoCloseable {
         Path gc = Path.of("target", name + "-gc.log");
         Files.deleteIfExists(gc);
         collections.add(gc);
-        int port = free();
+        int port = Ports.free();
         ProcessBuilder builder = new ProcessBuilder(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-Xmx512m",
@@ -136,18 +130,10 @@ public final class World implements AutoCloseable {
                 "-cp",
                 System.getProperty("java.class.path"),
                 "dev.twinsync.Twinsync"));
-        Map<String, String> all = new HashMap<>(Map.ofEntries(
-                Map.entry("APP_DB_URL", server.url(database)),
-                Map.entry("APP_DB_USERNAME", "postgres"),
-                Map.entry("APP_DB_PASSWORD", "postgres"),
+        Map<String, String> all = new HashMap<>(Neighbours.settings(server.url(database), broker, mini));
+        all.putAll(Map.ofEntries(
                 Map.entry("SYNC_DB_USERNAME", name),
                 Map.entry("SYNC_DB_PASSWORD", "postgres"),
-                Map.entry("KAFKA_BROKERS", broker.address()),
-                Map.entry("MINI_API_URL", mini.url()),
-                Map.entry("MINI_API_KEY", "mini-api-key"),
-                Map.entry("SYNC_API_KEY_APP", "app-key"),
-                Map.entry("SYNC_API_KEY_MINI", "mini-key"),
-                Map.entry("SYNC_API_KEY_OPS", "ops-key"),
                 Map.entry("VERIFY_EVERY", "0s"),
                 Map.entry("VERIFY_SWEEP_DAYS", "0"),
                 // beside what is known to be on its way, which is waited for in any case
@@ -158,9 +144,8 @@ public final class World implements AutoCloseable {
                 Map.entry("VERIFY_MINI_CALLS_PER_SECOND", "3000"),
                 Map.entry("VERIFY_APP_PAGES_PER_SECOND", "1000"),
                 Map.entry("LOGGING_LEVEL_DEV_TWINSYNC_EVENTS", "warn"),
-                Map.entry("TWINSYNC_DEV", "true"),
                 Map.entry("SERVER_PORT", String.valueOf(port)),
-                Map.entry("MANAGEMENT_PORT", String.valueOf(free())),
+                Map.entry("MANAGEMENT_PORT", String.valueOf(Ports.free())),
                 // who was killed leaves its group sooner than in earnest
                 Map.entry("CAMEL_COMPONENT_KAFKA_SESSIONTIMEOUTMS", "6000"),
                 Map.entry("CAMEL_COMPONENT_KAFKA_HEARTBEATINTERVAL", "2000")));
