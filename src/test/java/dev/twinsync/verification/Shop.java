@@ -346,9 +346,11 @@ final class Shop {
     }
 
     /** What a run found, as "system kind id"; of other shops nothing. */
+    /** What a run calls different, without what was never quiet. */
     Set<String> found(long run) {
         Set<String> found = new TreeSet<>();
-        differences(run)
+        differences(run).stream()
+                .filter(d -> !d.path("state").asText().equals("unverified"))
                 .forEach(d -> found.add(d.path("system").asText()
                         + ' '
                         + d.path("kind").asText()

@@ -140,8 +140,14 @@ class VerificationTest {
         long run = shop.begin("none");
         JsonNode told = timed(what, () -> shop.ended(run, "done"));
         same(shop.found(run), planted);
-        assertThat(told.path("unverified").asLong()).isZero();
+        verified(told);
         return told;
+    }
+
+    /** All of it; while the ends go on, all but a few of the thousands that were edited, and those are called unverified. */
+    private void verified(JsonNode told) {
+        assertThat(told.path("unverified").asLong())
+                .isLessThanOrEqualTo(atApp.isEmpty() ? 0 : Math.max(10, atApp.size() / 100));
     }
 
     private void same(Set<String> found, Set<String> planted) {
@@ -253,12 +259,10 @@ class VerificationTest {
                     told.path("repaired").asInt(), kills, (System.nanoTime() - began) / 1e9);
             // where an edit came first, the record was read for it and there was nothing left to mend
             assertThat(told.path("repaired").asLong()).isBetween(planted.size() / 2L, (long) planted.size());
-            assertThat(told.path("unverified").asLong()).isZero();
-            assertThat(shop.app.queryForList(
-                            "select state from sync.verification_difference where run = ? and state not in ('repaired', 'superseded')",
-                            String.class,
-                            repair))
-                    .isEmpty();
+            verified(told);
+            assertThat(shop.app.queryForList("""
+                            select state from sync.verification_difference
+                            where run = ? and state not in ('repaired', 'superseded', 'unverified')""", String.class, repair)).isEmpty();
             found("under load, 0 planted", Set.of());
             planted = shop.plant(10, 1000, List.of());
             // so few are mended unasked
@@ -268,7 +272,7 @@ class VerificationTest {
             Set<String> found = shop.found(mending);
             same(found, planted);
             assertThat(told.path("repaired").asInt()).isEqualTo(found.size());
-            assertThat(told.path("unverified").asLong()).isZero();
+            verified(told);
         } finally {
             stop.set(true);
         }
