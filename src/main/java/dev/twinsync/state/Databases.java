@@ -20,6 +20,24 @@ import org.springframework.transaction.support.TransactionTemplate;
 @Configuration
 class Databases {
 
+    /**
+     * Sets the clock that all instances share beyond all that was ever drawn from it: to the microseconds since 1970, of
+     * which nobody draws as many as there are. A crash of the server takes back numbers that it had not flushed, of each
+     * session at most the 32 between two records of its log; a restored backup has the clock of its day, and a schema
+     * that was lost and made anew had none. What was read before would pass for newer than what is read after. Every
+     * session begins after such a thing, and does this first. The 10,000 are for a server whose clock was set back.
+     */
+    private static final String CLOCK_ON = """
+            do $$
+            declare
+              micros bigint := extract(epoch from clock_timestamp()) * 1000000;
+            begin
+              if to_regclass('sync.tick') is not null then
+                perform pg_advisory_xact_lock(hashtextextended('twinsync/tick', 0));
+                perform setval('sync.tick', greatest(micros, last_value + 10000)) from sync.tick;
+              end if;
+            end $$""";
+
     /** Sessions of this name only write the schema sync: capture need not wait for their transactions. */
     static final String STATE_SESSIONS = "twinsync-state";
 
@@ -30,7 +48,7 @@ class Databases {
             @Value("${twinsync.app.db.password}") String password,
             @Value("${twinsync.app.db.pool-size:8}") int size) {
         check("app", url, username, password);
-        return pool("app", url, username, password, size, "twinsync", null);
+        return new HikariDataSource(config("app", url, username, password, size, "twinsync"));
     }
 
     /** Joins the transaction of its thread, so that the flows of one delivery lock, compare and write in one. */
@@ -55,7 +73,10 @@ class Databases {
             @Value("${twinsync.app.db.username}") String appUsername) {
         // where it is in the app's database, that is the setting to look at
         check(url.equals(appUrl) && username.equals(appUsername) ? "app" : "sync", url, username, password);
-        return pool("sync", url, username, password, size, STATE_SESSIONS, "sync");
+        HikariConfig config = config("sync", url, username, password, size, STATE_SESSIONS);
+        config.setSchema("sync");
+        config.setConnectionInitSql(config.getConnectionInitSql() + "; " + CLOCK_ON);
+        return new HikariDataSource(config);
     }
 
     @Bean
@@ -81,7 +102,10 @@ class Databases {
                 .locations("classpath:db/migration")
                 .load()
                 .migrate();
-        return new JdbcTemplate(dataSource);
+        JdbcTemplate jdbc = new JdbcTemplate(dataSource);
+        // the session that made the clock began before it was there
+        jdbc.execute(CLOCK_ON);
+        return jdbc;
     }
 
     /** Says which setting is wrong where the server can't be had; a pool would only say that it has no connection. */
@@ -105,8 +129,8 @@ class Databases {
         }
     }
 
-    private static HikariDataSource pool(
-            String name, String url, String username, String password, int size, String session, String schema) {
+    private static HikariConfig config(
+            String name, String url, String username, String password, int size, String session) {
         HikariConfig config = new HikariConfig();
         config.setPoolName(name);
         config.setJdbcUrl(url);
@@ -117,9 +141,6 @@ class Databases {
         config.setConnectionTimeout(5_000);
         config.setValidationTimeout(2_000);
         config.setInitializationFailTimeout(10_000);
-        if (schema != null) {
-            config.setSchema(schema);
-        }
         // a row's digest is over its text: the same text whatever the zone of the instance that reads it
         // and a plan of its own for each execution: one that was kept from when a table was empty reads all of it for
         // every key once a first load has filled it
@@ -132,6 +153,6 @@ class Databases {
         config.addDataSourceProperty("prepareThreshold", "3");
         // the server's detail quotes the row, and with it what is personal, into logs, letters and health
         config.addDataSourceProperty("logServerErrorDetail", "false");
-        return new HikariDataSource(config);
+        return config;
     }
 }
