@@ -101,8 +101,12 @@ public final class MiniProgram implements AutoCloseable {
         byte[] of(String path, byte[] body);
     }
 
-    /** A write that was asked for. */
-    public record Write(String entity, String id, String key, JsonNode data, int code) {}
+    /**
+     * A write that was asked for.
+     *
+     * @param again whether its key had been used: it was answered as it had been then, and nothing was done
+     */
+    public record Write(String entity, String id, String key, JsonNode data, int code, boolean again) {}
 
     /** Is told of each write. */
     public interface Watcher {
@@ -594,10 +598,11 @@ public final class MiniProgram implements AutoCloseable {
 
     private synchronized ObjectNode write(
             String entity, String id, JsonNode data, String key, String guard, long arrived) {
+        boolean again = key != null && journal.containsKey(key);
         ObjectNode answer = judge(entity, id, data, key, guard);
         Watcher told = watcher;
         if (keepsWrites || told != null) {
-            Write write = new Write(entity, id, key, data, answer.path("code").asInt());
+            Write write = new Write(entity, id, key, data, answer.path("code").asInt(), again);
             if (keepsWrites) {
                 writes.add(write);
             }

@@ -70,6 +70,12 @@ class MiniProgramTest {
         assertThat(write("user/u/1", "a")).isEqualTo(200);
         assertThat(mini.echoes()).isZero();
         assertThat(mini.violations()).isZero();
+        // also where something newer was written in between: it stays
+        write("user/u/2", "b");
+        write("user/u/1", "a");
+        assertThat(mini.read("user", "u").path("nickname").asText()).isEqualTo("b");
+        assertThat(mini.backwards()).isZero();
+        assertThat(mini.writes().stream().map(MiniProgram.Write::again)).containsExactly(false, true, false, true);
     }
 
     @Test

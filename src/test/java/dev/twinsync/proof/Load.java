@@ -245,10 +245,11 @@ final class Load implements AutoCloseable {
         List<String> wrong = new ArrayList<>();
         Map<String, Integer> last = new HashMap<>();
         for (MiniProgram.Write write : rig.mini.writes()) {
-            if (write.code() == 0 && write.id().startsWith("num-")) {
+            // one who thaws asks once more for what another has done, and overtaken, since: that has no effect
+            if (write.code() == 0 && !write.again() && write.id().startsWith("num-")) {
                 String text = number(write.data());
                 if (text != null) {
-                    back("mini", write.entity() + '/' + write.id(), number(text), last, wrong);
+                    back("mini", write.entity() + '/' + write.id(), number(text), last, wrong, " by " + write.key());
                 }
             }
         }
@@ -258,7 +259,7 @@ final class Load implements AutoCloseable {
                 if (now.equals(row.getString("was"))) {
                     wrong.add("app: " + row.getString("id") + " was written with what it held, " + now);
                 }
-                back("app", "app user/" + row.getString("id"), number(now), last, wrong);
+                back("app", "user/" + row.getString("id"), number(now), last, wrong, "");
             }
         });
         for (Map.Entry<String, Integer> count : Map.of(
@@ -274,10 +275,11 @@ final class Load implements AutoCloseable {
         return wrong;
     }
 
-    private static void back(String end, String record, int number, Map<String, Integer> last, List<String> wrong) {
+    private static void back(
+            String end, String record, int number, Map<String, Integer> last, List<String> wrong, String how) {
         Integer former = last.put(end + ' ' + record, number);
         if (former != null && former > number) {
-            wrong.add(end + ": " + record + " went back from " + former + " to " + number);
+            wrong.add(end + ": " + record + " went back from " + former + " to " + number + how);
         }
     }
 }
