@@ -138,7 +138,7 @@ public final class World implements AutoCloseable {
                 Map.entry("VERIFY_SWEEP_DAYS", "0"),
                 // beside what is known to be on its way, which is waited for in any case
                 Map.entry("VERIFY_QUIET_FLOOR", "1s"),
-                Map.entry("VERIFY_QUIET_LONGEST", "3s"),
+                Map.entry("VERIFY_QUIET_LONGEST", "2s"),
                 Map.entry("TWINSYNC_HEALTH_INTERVAL", "1s"),
                 Map.entry("TWINSYNC_VERIFICATION_TURN_INTERVAL", "200ms"),
                 Map.entry("VERIFY_MINI_CALLS_PER_SECOND", "3000"),
