@@ -57,6 +57,15 @@ final class Bodies {
         return reason(given);
     }
 
+    /** A member that is true or false, or left out for false. */
+    static boolean flag(ObjectNode body, String member) {
+        JsonNode flag = body.path(member);
+        if (!flag.isMissingNode() && !flag.isNull() && !flag.isBoolean()) {
+            throw invalid(member, "write true or false");
+        }
+        return flag.asBoolean(false);
+    }
+
     static Problem invalid(String member, String message) {
         return new Problem(
                 HttpStatus.UNPROCESSABLE_ENTITY,

@@ -142,21 +142,37 @@ class DeadLetterController {
 
     @PostMapping("/dead-letters/{id:\\d+}/discard")
     Map<String, String> discard(@PathVariable long id, @RequestBody(required = false) byte[] body, Principal caller) {
-        acts.discard(id, Bodies.reason(Bodies.object(body)), caller.getName());
+        ObjectNode asked = Bodies.object(body);
+        acts.discard(id, Bodies.reason(asked), Bodies.flag(asked, "from_retries"), caller.getName());
         return Map.of("state", "discarded");
     }
 
-    /** {@code {filter, reason, dry_run?}}: hides the open letters of a filter that there are at the call. */
+    /**
+     * {@code {filter, reason, from_retries?, dry_run?}}: hides the open letters of a filter that there are at the call. Those
+     * that wait in a retry are left to it, but where they are to be taken out.
+     */
     @PostMapping("/dead-letters/discards")
     ObjectNode discard(@RequestBody(required = false) byte[] body, Principal caller) {
         ObjectNode asked = Bodies.object(body);
         LetterFilter filter = Bodies.filter(asked.get("filter"));
-        if (asked.path("dry_run").asBoolean(false)) {
-            return frozen(filter, "open");
+        boolean fromRetries = Bodies.flag(asked, "from_retries");
+        ObjectNode answer = Json.MAPPER.createObjectNode();
+        if (Bodies.flag(asked, "dry_run")) {
+            Letters.Discarding look = letters.discarding(filter);
+            answer.put("dry_run", true).put("total", look.total() + (fromRetries ? look.inRetries() : 0));
+            answer.put("in_retries", look.inRetries()).put("on_their_way", look.onTheirWay());
+            retries(answer, look).put("up_to", look.upTo());
+            return answer;
         }
-        return Json.MAPPER
-                .createObjectNode()
-                .put("discarded", acts.discard(filter, Bodies.reason(asked), caller.getName()));
+        answer.put("discarded", acts.discard(filter, Bodies.reason(asked), fromRetries, caller.getName()));
+        Letters.Discarding left = letters.discarding(filter);
+        return retries(answer.put("left_to_retries", left.inRetries() + left.onTheirWay()), left);
+    }
+
+    private static ObjectNode retries(ObjectNode answer, Letters.Discarding look) {
+        ArrayNode retries = answer.putArray("retries");
+        look.retries().forEach(one -> retries.add(String.valueOf(one)));
+        return answer;
     }
 
     /** {@code {filter, dry_run?}}: brings the discarded letters of a filter back. */
@@ -164,19 +180,15 @@ class DeadLetterController {
     ObjectNode restore(@RequestBody(required = false) byte[] body, Principal caller) {
         ObjectNode asked = Bodies.object(body);
         LetterFilter filter = Bodies.filter(asked.get("filter"));
-        if (asked.path("dry_run").asBoolean(false)) {
-            return frozen(filter, "discarded");
+        if (Bodies.flag(asked, "dry_run")) {
+            Letters.Frozen frozen = letters.discarded(filter);
+            return Json.MAPPER
+                    .createObjectNode()
+                    .put("dry_run", true)
+                    .put("total", frozen.total())
+                    .put("up_to", frozen.upTo());
         }
         return Json.MAPPER.createObjectNode().put("restored", acts.restore(filter, caller.getName()));
-    }
-
-    private ObjectNode frozen(LetterFilter filter, String state) {
-        Letters.Frozen frozen = letters.frozen(filter, state);
-        return Json.MAPPER
-                .createObjectNode()
-                .put("dry_run", true)
-                .put("total", frozen.total())
-                .put("up_to", frozen.upTo());
     }
 
     @PostMapping("/dead-letters/{id:\\d+}/restore")

@@ -50,11 +50,7 @@ class RetryController {
         BigDecimal pace = number(asked, "rate", rate, new BigDecimal("0.01"), new BigDecimal(10_000));
         BigDecimal stopAt = number(asked, "stop_at_failure_ratio", BigDecimal.ONE, BigDecimal.ZERO, BigDecimal.ONE);
         BigDecimal canary = number(asked, "canary", BigDecimal.ZERO, BigDecimal.ZERO, new BigDecimal(10_000));
-        JsonNode dry = asked.path("dry_run");
-        if (!dry.isMissingNode() && !dry.isNull() && !dry.isBoolean()) {
-            throw Bodies.invalid("dry_run", "write true or false");
-        }
-        if (dry.asBoolean(false)) {
+        if (Bodies.flag(asked, "dry_run")) {
             return ResponseEntity.ok(plan(filter));
         }
         long operation = acts.retry(new Retries.Ask(

@@ -55,7 +55,19 @@ class LettersPage {
             Set.of("q", "state", "entity", "system", "key", "error", "attempts", "from");
 
     private static final String[] BESIDE = {
-        "after", "lang", "letter", "_csrf", "reason", "rate", "canary", "stop_at", "key", "format", "whole", "chosen"
+        "after",
+        "lang",
+        "letter",
+        "_csrf",
+        "reason",
+        "rate",
+        "canary",
+        "stop_at",
+        "key",
+        "format",
+        "whole",
+        "chosen",
+        "from_retries"
     };
 
     private final Letters letters;
@@ -210,9 +222,7 @@ class LettersPage {
 
     /** Whether something is under way that will change the letter by itself. */
     private static boolean moving(ObjectNode letter) {
-        return letter.path("state").asText().equals("retrying")
-                || letter.path("retries").valueStream().anyMatch(retry -> List.of("pending", "taken", "sent")
-                        .contains(retry.path("outcome").asText()));
+        return letter.path("state").asText().equals("retrying") || letter.hasNonNull("in_retry");
     }
 
     /** The letter's state, for a page that waits for a retry's end; when that has come, the page is shown anew. */
@@ -242,6 +252,13 @@ class LettersPage {
                         .count());
         page.addAttribute("tried", retries.isEmpty() ? null : map(retries.get(retries.size() - 1)));
         page.addAttribute(
+                "retry",
+                letter.hasNonNull("in_retry")
+                                && List.of("open", "retrying")
+                                        .contains(letter.path("state").asText())
+                        ? map(this.retries.operation(letter.get("in_retry").asLong()))
+                        : null);
+        page.addAttribute(
                 "base", ServletUriComponentsBuilder.fromContextPath(request).toUriString());
         page.addAttribute("message", pretty(letter.get("message")));
         page.addAttribute("request", pretty(letter.get("request")));
@@ -262,7 +279,7 @@ class LettersPage {
 
     /** What is to be done about an open letter: nothing where it mends itself; null where it is at an end or under way. */
     private Causes.Next todo(ObjectNode letter) {
-        if (!letter.path("state").asText().equals("open")) {
+        if (!letter.path("state").asText().equals("open") || letter.hasNonNull("in_retry")) {
             return null;
         }
         JsonNode now = letter.path("retry_now");
@@ -357,13 +374,14 @@ class LettersPage {
     String discard(
             @PathVariable long id,
             @RequestParam(defaultValue = "") String reason,
+            @RequestParam(name = "from_retries", defaultValue = "false") boolean fromRetries,
             Principal person,
             RedirectAttributes flash) {
         if (reason.isBlank()) {
             flash.addFlashAttribute("refused", show.word("letters.reason.needed"));
             return "redirect:/console/letters/" + id;
         }
-        return done(flash, "/console/letters/" + id, () -> acts.discard(id, reason, person.getName()));
+        return done(flash, "/console/letters/" + id, () -> acts.discard(id, reason, fromRetries, person.getName()));
     }
 
     @PostMapping("/console/letters/{id:\\d+}/restore")
@@ -458,9 +476,9 @@ class LettersPage {
     String discarding(
             @RequestParam Map<String, String> given, @RequestParam(required = false) List<Long> letter, Model page) {
         LetterFilter asked = asked(given, letter);
-        Letters.Frozen frozen = letters.frozen(asked, "open");
-        page.addAttribute("total", frozen.total());
-        page.addAttribute("filter", upTo(asked, frozen.upTo()).values());
+        Letters.Discarding look = letters.discarding(asked);
+        page.addAttribute("look", look);
+        page.addAttribute("filter", upTo(asked, look.upTo()).values());
         return "letters-discard";
     }
 
@@ -468,13 +486,20 @@ class LettersPage {
     String discard(
             @RequestParam Map<String, String> given,
             @RequestParam(defaultValue = "") String reason,
+            @RequestParam(name = "from_retries", defaultValue = "false") boolean fromRetries,
             Principal person,
             RedirectAttributes flash) {
         if (reason.isBlank()) {
             throw new ResponseStatusException(HttpStatus.BAD_REQUEST, show.word("letters.reason.needed"));
         }
-        int discarded = acts.discard(filter(given), reason, person.getName());
-        flash.addFlashAttribute("done", show.text("letters.discard.done", discarded));
+        LetterFilter filter = filter(given);
+        int discarded = acts.discard(filter, reason, fromRetries, person.getName());
+        Letters.Discarding left = letters.discarding(filter);
+        int kept = left.inRetries() + left.onTheirWay();
+        flash.addFlashAttribute(
+                "done",
+                show.text("letters.discard.done", discarded)
+                        + (kept == 0 ? "" : " " + show.text("letters.discard.left", kept)));
         return "redirect:/console/letters/list?state=discarded";
     }
 

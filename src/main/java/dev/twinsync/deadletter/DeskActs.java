@@ -5,6 +5,7 @@ import dev.twinsync.audit.Audit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import org.springframework.stereotype.Component;
 
 /** What people do at the desk, by a page or by a call: the same acts, each written down with who, why and what came of it. */
@@ -64,17 +65,24 @@ public class DeskActs {
         return new Audit.Act(who, act, "operation", String.valueOf(operation), reason);
     }
 
-    public void discard(long letter, String reason, String who) {
+    /** See {@link Letters#discard(long, String, boolean)}. */
+    public void discard(long letter, String reason, boolean fromRetries, String who) {
         audit.act(
-                new Audit.Act(who, "letter.discard", "letter", String.valueOf(letter), reason),
-                () -> letters.discard(letter, reason));
+                new Audit.Act(who, "letter.discard", "letter", String.valueOf(letter), reason, taken(fromRetries)),
+                () -> letters.discard(letter, reason, fromRetries));
     }
 
-    /** See {@link Letters#discard(LetterFilter, String)}. */
-    public int discard(LetterFilter filter, String reason, String who) {
+    /** See {@link Letters#discard(LetterFilter, String, boolean)}. */
+    public int discard(LetterFilter filter, String reason, boolean fromRetries, String who) {
+        Map<String, String> detail = new TreeMap<>(filter.shown());
+        detail.putAll(taken(fromRetries));
         return audit.act(
-                new Audit.Act(who, "letters.discard", null, null, reason, filter.shown()),
-                () -> letters.discard(filter, reason));
+                new Audit.Act(who, "letters.discard", null, null, reason, detail),
+                () -> letters.discard(filter, reason, fromRetries));
+    }
+
+    private static Map<String, String> taken(boolean fromRetries) {
+        return fromRetries ? Map.of("from_retries", "true") : Map.of();
     }
 
     /** See {@link Letters#restore(LetterFilter)}. */
@@ -99,7 +107,7 @@ public class DeskActs {
 
     /** Letters leave the service as a file. */
     public void exported(LetterFilter filter, String format, String who) {
-        Map<String, String> detail = new java.util.TreeMap<>(filter.shown());
+        Map<String, String> detail = new TreeMap<>(filter.shown());
         detail.put("format", format);
         audit.happened(new Audit.Act(who, "letters.export", null, null, null, detail), "done");
     }

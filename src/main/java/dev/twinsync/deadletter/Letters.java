@@ -34,7 +34,9 @@ public class Letters {
             select d.id, d.state, d.superseded_by, d.entity, d.record_id, d.system, d.slot, d.route, d.step, d.file,
               d.failure_group, d.version, d.error::text as error, d.attempts, d.first_failed_at, d.last_failed_at, d.closed_at,
               d.reason, g.state as group_state,
-              (select u.held ->> 'user_id' from golden u where u.entity = d.entity and u.id = d.record_id) as user_id
+              (select u.held ->> 'user_id' from golden u where u.entity = d.entity and u.id = d.record_id) as user_id,
+              (select i.operation from retry_item i
+                where i.letter = d.id and i.state in ('pending', 'taken', 'sent')) as in_retry
             from dead_letter d left join letter_group g on g.id = d.failure_group""";
 
     private final JdbcTemplate jdbc;
@@ -138,6 +140,7 @@ public class Letters {
         item.put(
                 "group_state", Optional.ofNullable(row.getString("group_state")).orElse("new"));
         item.put("version", (Long) row.getObject("version"));
+        item.put("in_retry", row.getString("in_retry"));
         ObjectNode error = error(row.getString("error"));
         if (kind == Letter.Kind.FIELD) {
             // one that was stored before letters told the field themselves
@@ -302,41 +305,115 @@ public class Letters {
         return state.get(0);
     }
 
-    /** Hides an open letter; it can be brought back until retention ends. */
-    public void discard(long letter, String reason) {
+    /**
+     * Hides an open letter; it can be brought back until retention ends.
+     *
+     * @param fromRetries whether it is taken out of the retry that has it; what was sent already is not taken back
+     * @throws DeadLetters.Refused where it is not open, or a retry has it and it is not to be taken out of that
+     */
+    public void discard(long letter, String reason, boolean fromRetries) {
         int done = jdbc.update("""
                 with ended as (
-                  update dead_letter set state = 'discarded', reason = ?, closed_at = clock_timestamp()
-                  where id = ? and state in ('open', 'retrying') returning id),
+                  update dead_letter d set state = 'discarded', reason = ?, closed_at = clock_timestamp()
+                  where d.id = ? and d.state in ('open', 'retrying') and (? or not exists (
+                    select from retry_item i where i.letter = d.id and i.state in ('pending', 'taken', 'sent')))
+                  returning d.id),
                 items as (
                   update retry_item i set state = 'skipped', note = 'discarded', ended_at = clock_timestamp()
                   from ended where i.letter = ended.id and i.state in ('pending', 'taken', 'sent'))
                 insert into history (entity, id, kind, system, version, note)
                 select d.entity, d.record_id, 'dead_letter', d.system, d.version, 'discarded'
-                from dead_letter d join ended on ended.id = d.id""", reason.replace('\0', ' '), letter);
+                from dead_letter d join ended on ended.id = d.id""", reason.replace('\0', ' '), letter, fromRetries);
         if (done == 0) {
-            throw new DeadLetters.Refused("the letter is " + state(letter) + "; only an open one can be discarded");
+            throw new DeadLetters.Refused(kept(letter));
         }
+        if (fromRetries) {
+            endEmptied();
+        }
+    }
+
+    /** A paused retry whose last letter was taken out of it waits for nobody any more. */
+    private void endEmptied() {
+        jdbc.update("""
+                update retry_operation o set state = 'done', ended_at = clock_timestamp(),
+                  patch = case when patch is not null then '{}'::jsonb end
+                where o.state = 'paused' and not exists (
+                  select from retry_item i where i.operation = o.id and i.state in ('pending', 'taken', 'sent'))""");
+    }
+
+    /** Why a letter was not discarded. */
+    private String kept(long letter) {
+        String state = state(letter);
+        List<String> retry = jdbc.query(
+                """
+                select o.id, o.state from retry_item i join retry_operation o on o.id = i.operation
+                where i.letter = ? and i.state in ('pending', 'taken', 'sent')""",
+                (row, n) -> "the letter is part of retry " + row.getLong(1) + ", which is " + row.getString(2)
+                        + ": cancel that or wait for its end, or take the letter out of it (from_retries)",
+                letter);
+        return retry.isEmpty() ? "the letter is " + state + "; only an open one can be discarded" : retry.get(0);
     }
 
     /** @param upTo the largest id of them, or null where there is none */
     public record Frozen(int total, Long upTo) {}
 
-    /** How many letters of a filter are in a state now; with {@code up_to} an act on them leaves later ones alone. */
-    public Frozen frozen(LetterFilter filter, String state) {
-        StringBuilder sql = new StringBuilder("select count(*), max(d.id) from dead_letter d where d.state = ?");
-        List<Object> arguments = LetterFilter.arguments(state);
+    /** How many letters of a filter are discarded now; with {@code up_to} an act on them leaves later ones alone. */
+    public Frozen discarded(LetterFilter filter) {
+        StringBuilder sql =
+                new StringBuilder("select count(*), max(d.id) from dead_letter d where d.state = 'discarded'");
+        List<Object> arguments = LetterFilter.arguments();
         filter.where(sql, arguments);
         return jdbc.queryForObject(
                 sql.toString(), (row, n) -> new Frozen(row.getInt(1), (Long) row.getObject(2)), arguments.toArray());
     }
 
-    /** Hides the open letters of a filter; those that are being retried stay. Returns how many. */
-    public int discard(LetterFilter filter, String reason) {
+    /**
+     * What a discard of a filter is of: a retry that was asked for is not to lose its letters unseen.
+     *
+     * @param total open letters that no retry has
+     * @param inRetries open letters that wait in a retry
+     * @param onTheirWay letters that a retry has sent: they are never discarded with others
+     * @param retries the numbers of these retries
+     * @param upTo the largest id of the open ones, or null where there is none
+     */
+    public record Discarding(int total, int inRetries, int onTheirWay, List<Long> retries, Long upTo) {}
+
+    public Discarding discarding(LetterFilter filter) {
+        StringBuilder sql = new StringBuilder("""
+                select count(*) filter (where d.state = 'open' and i.letter is null),
+                  count(*) filter (where d.state = 'open' and i.letter is not null),
+                  count(*) filter (where d.state = 'retrying'),
+                  array_agg(distinct i.operation) filter (where i.operation is not null),
+                  max(d.id) filter (where d.state = 'open')
+                from dead_letter d left join retry_item i on i.letter = d.id and i.state in ('pending', 'taken', 'sent')
+                where d.state in ('open', 'retrying')""");
+        List<Object> arguments = LetterFilter.arguments();
+        filter.where(sql, arguments);
+        return jdbc.queryForObject(
+                sql.toString(),
+                (row, n) -> new Discarding(
+                        row.getInt(1),
+                        row.getInt(2),
+                        row.getInt(3),
+                        row.getArray(4) == null
+                                ? List.of()
+                                : List.of((Long[]) row.getArray(4).getArray()),
+                        (Long) row.getObject(5)),
+                arguments.toArray());
+    }
+
+    /**
+     * Hides the open letters of a filter; those that are on their way stay. Returns how many.
+     *
+     * @param fromRetries whether letters that wait in a retry are taken out of it; else they stay
+     */
+    public int discard(LetterFilter filter, String reason, boolean fromRetries) {
         StringBuilder sql = new StringBuilder("""
                 with chosen as (
-                  select d.id, d.entity, d.record_id, d.system, d.version from dead_letter d where d.state = 'open'""");
-        List<Object> arguments = LetterFilter.arguments();
+                  select d.id, d.entity, d.record_id, d.system, d.version from dead_letter d where d.state = 'open'
+                    and (? or not exists (
+                      select from retry_item i where i.letter = d.id and i.state in ('pending', 'taken', 'sent')))""");
+        List<Object> arguments = LetterFilter.arguments(fromRetries);
         filter.where(sql, arguments);
         sql.append("""
                  order by d.id for update),
@@ -349,7 +426,11 @@ public class Letters {
                 insert into history (entity, id, kind, system, version, note)
                 select entity, record_id, 'dead_letter', system, version, 'discarded' from chosen""");
         arguments.add(reason.replace('\0', ' '));
-        return jdbc.update(sql.toString(), arguments.toArray());
+        int done = jdbc.update(sql.toString(), arguments.toArray());
+        if (fromRetries) {
+            endEmptied();
+        }
+        return done;
     }
 
     /**

@@ -153,6 +153,44 @@ class LettersPagesTest extends Browsing {
     }
 
     @Test
+    void whatARetryHasSaysSoAndIsDiscardedKnowingly() {
+        letters("pages-r", 3, 446);
+        Page page = as("operator");
+        page.navigate(home + "/console/letters/retry?q=pages-r");
+        page.locator("#canary").fill("1");
+        page.locator("main button.primary").click();
+        assertThat(page.locator("#progress .chip"))
+                .hasText("paused", new LocatorAssertions.HasTextOptions().setTimeout(30_000));
+        String retry = page.url();
+        page.navigate(home + "/console/letters/list?q=pages-r");
+        assertThat(page.locator("tbody a[href*='/retries/']")).hasCount(2);
+        page.locator("tbody tr:has(a[href*='/retries/']) th a").first().click();
+        assertThat(page.locator(".note.wait").first()).containsText("has not sent it yet");
+        assertThat(page.locator(".note.wait .chip").first()).hasText("paused");
+        assertThat(page.locator(".title-row button.primary")).hasCount(0);
+        page.locator("details.act summary", new Page.LocatorOptions().setHasText("Discard"))
+                .click();
+        assertThat(page.locator("details.act[open]")).containsText("taken out of the retry");
+        page.locator("#reason").fill("a test order");
+        page.locator("button.danger").click();
+        assertThat(page.locator(".title-row .chip").first()).hasText("discarded");
+        page.navigate(home + "/console/letters/discard?q=pages-r");
+        assertThat(page.locator(".big")).containsText("1 letter would");
+        assertThat(page.locator(".note.wait")).containsText("1 more waits in a retry");
+        page.locator("#reason").fill("test orders");
+        page.getByText("Discard 1 letter", new Page.GetByTextOptions().setExact(true))
+                .click();
+        assertThat(page.locator(".flash")).containsText("1 stays: a retry has it");
+        page.navigate(home + "/console/letters/discard?q=pages-r");
+        page.locator("#reason").fill("test orders");
+        page.getByText("Discard 1 letter, 1 out of a retry").click();
+        assertThat(page.locator(".flash")).containsText("1 letter was discarded");
+        page.navigate(retry);
+        assertThat(page.locator("#progress .chip")).hasText("done");
+        assertThat(page.locator("tbody")).containsText("skipped");
+    }
+
+    @Test
     void anEditThatCantBeUsedIsToldAndNothingIsSent() {
         letters("pages-c", 1, 443);
         Page page = as("operator");

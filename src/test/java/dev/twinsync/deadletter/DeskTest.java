@@ -266,6 +266,53 @@ class DeskTest {
     }
 
     @Test
+    void whatARetryHasIsNotDiscardedUnseen() {
+        orders(4, 446);
+        String filter = "\"filter\":{\"q\":\"" + id + "-\"}";
+        String retry = retry("{" + filter + ",\"canary\":1}");
+        ends(retry, "paused");
+        List<Long> waiting = desk.get("/dead-letters?state=open&q=" + id + "-")
+                .path("items")
+                .valueStream()
+                .filter(letter -> letter.path("in_retry").asText().equals(retry))
+                .map(letter -> letter.path("id").asLong())
+                .toList();
+        assertThat(waiting).hasSize(3);
+        String one = "/dead-letters/" + waiting.get(0);
+        Desk.Answer unseen = desk.post(one + "/discard", "{\"reason\":\"a test order\"}");
+        assertThat(unseen.status()).isEqualTo(409);
+        assertThat(unseen.body()).contains("retry " + retry + ", which is paused", "from_retries");
+        JsonNode look = desk.post("/dead-letters/discards", "{" + filter + ",\"dry_run\":true}")
+                .json();
+        assertThat(look.path("total").asInt()).isOne();
+        assertThat(look.path("in_retries").asInt()).isEqualTo(3);
+        assertThat(look.path("retries").path(0).asText()).isEqualTo(retry);
+        JsonNode left = desk.post("/dead-letters/discards", "{" + filter + ",\"reason\":\"test orders\"}")
+                .json();
+        assertThat(left.path("discarded").asInt()).isOne();
+        assertThat(left.path("left_to_retries").asInt()).isEqualTo(3);
+        assertThat(desk.operation(retry).path("pending").asInt()).isEqualTo(3);
+
+        assertThat(desk.post(one + "/discard", "{\"reason\":\"a test order\",\"from_retries\":\"yes\"}")
+                        .body())
+                .contains("/from_retries");
+        assertThat(desk.post(one + "/discard", "{\"reason\":\"a test order\",\"from_retries\":true}")
+                        .status())
+                .isEqualTo(200);
+        assertThat(desk.state(waiting.get(0))).isEqualTo("discarded");
+        JsonNode out = desk.post(
+                        "/dead-letters/discards", "{" + filter + ",\"reason\":\"test orders\",\"from_retries\":true}")
+                .json();
+        assertThat(out.path("discarded").asInt()).isEqualTo(2);
+        assertThat(out.path("left_to_retries").asInt()).isZero();
+        assertThat(desk.operation(retry).path("skipped_superseded").asInt()).isEqualTo(3);
+        // it has nothing left that somebody would have to go on with
+        assertThat(desk.operation(retry).path("state").asText()).isEqualTo("done");
+        assertThat(count("state = 'discarded' and record_id like '" + id + "-%'"))
+                .isEqualTo(4);
+    }
+
+    @Test
     void twoClicksAreOneRetryAndAKeyMakesItSoForGood() {
         order(id, 433);
         long letter = desk.letter(id);
