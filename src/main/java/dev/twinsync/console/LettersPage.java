@@ -98,16 +98,6 @@ class LettersPage {
         this.rate = rate;
     }
 
-    private static Map<?, ?> map(JsonNode node) {
-        return Json.MAPPER.convertValue(Show.visible(node), Map.class);
-    }
-
-    private static List<Map<?, ?>> maps(List<ObjectNode> nodes) {
-        List<Map<?, ?>> maps = new ArrayList<>();
-        nodes.forEach(node -> maps.add(map(node)));
-        return maps;
-    }
-
     @GetMapping("/console/letters")
     String groups(
             @RequestParam(defaultValue = "") String state,
@@ -115,14 +105,14 @@ class LettersPage {
             Model page) {
         boolean known = List.of("new", "acknowledged", "fixed", "ignored").contains(state);
         List<ObjectNode> groups = letters.groups(known ? state : null, all);
-        page.addAttribute("groups", maps(groups));
+        page.addAttribute("groups", Show.maps(groups));
         page.addAttribute(
                 "open",
                 groups.stream().mapToLong(group -> group.path("count").asLong()).sum());
         page.addAttribute("state", known ? state : "");
         page.addAttribute("all", all);
         page.addAttribute("ending", letters.ending());
-        page.addAttribute("running", maps(retries.list(Long.MAX_VALUE, 5)));
+        page.addAttribute("running", Show.maps(retries.list(Long.MAX_VALUE, 5)));
         return "letters";
     }
 
@@ -156,7 +146,7 @@ class LettersPage {
                 ? Long.parseLong(given.get("after"))
                 : Long.MAX_VALUE;
         Letters.Page found = letters.list(filter, after, PAGE);
-        page.addAttribute("letters", maps(found.items()));
+        page.addAttribute("letters", Show.maps(found.items()));
         page.addAttribute("next", found.next());
         page.addAttribute("count", letters.count(filter));
         page.addAttribute("filter", filter.values());
@@ -176,7 +166,7 @@ class LettersPage {
         String group = filter.values().get("group");
         if (group != null) {
             try {
-                Map<?, ?> shown = map(letters.group(group));
+                Map<?, ?> shown = Show.map(letters.group(group));
                 page.addAttribute("group", shown);
                 page.addAttribute("todo", ((Number) shown.get("count")).longValue() > 0 ? causes.next(shown) : null);
             } catch (java.util.NoSuchElementException e) {
@@ -233,7 +223,7 @@ class LettersPage {
         if (!moving) {
             response.setHeader("HX-Refresh", "true");
         }
-        page.addAttribute("letter", map(letter));
+        page.addAttribute("letter", Show.map(letter));
         page.addAttribute("moving", moving);
         return "letters-detail :: state";
     }
@@ -241,7 +231,7 @@ class LettersPage {
     @GetMapping("/console/letters/{id:\\d+}")
     String letter(@PathVariable long id, HttpServletRequest request, Model page) {
         ObjectNode letter = letters.detail(id);
-        page.addAttribute("letter", map(letter));
+        page.addAttribute("letter", Show.map(letter));
         page.addAttribute("moving", moving(letter));
         JsonNode retries = letter.path("retries");
         page.addAttribute("todo", todo(letter));
@@ -250,13 +240,13 @@ class LettersPage {
                 retries.valueStream()
                         .filter(retry -> retry.path("outcome").asText().equals("failed_again"))
                         .count());
-        page.addAttribute("tried", retries.isEmpty() ? null : map(retries.get(retries.size() - 1)));
+        page.addAttribute("tried", retries.isEmpty() ? null : Show.map(retries.get(retries.size() - 1)));
         page.addAttribute(
                 "retry",
                 letter.hasNonNull("in_retry")
                                 && List.of("open", "retrying")
                                         .contains(letter.path("state").asText())
-                        ? map(this.retries.operation(letter.get("in_retry").asLong()))
+                        ? Show.map(this.retries.operation(letter.get("in_retry").asLong()))
                         : null);
         page.addAttribute(
                 "base", ServletUriComponentsBuilder.fromContextPath(request).toUriString());
@@ -297,7 +287,7 @@ class LettersPage {
                                                 .valueStream()
                                                 .map(JsonNode::asText)
                                                 .toList()))));
-            default -> causes.next(map(letter));
+            default -> causes.next(Show.map(letter));
         };
     }
 
@@ -539,7 +529,7 @@ class LettersPage {
     @GetMapping("/console/letters/retries")
     String operations(@RequestParam(defaultValue = "" + Long.MAX_VALUE) long after, Model page) {
         List<ObjectNode> found = retries.list(after, PAGE);
-        page.addAttribute("operations", maps(found));
+        page.addAttribute("operations", Show.maps(found));
         page.addAttribute(
                 "next", Show.next(found, PAGE, one -> one.path("operation").asText()));
         return "letters-retries";
@@ -551,9 +541,9 @@ class LettersPage {
             @RequestParam(defaultValue = "") String outcome,
             @RequestParam(defaultValue = "0") long after,
             Model page) {
-        page.addAttribute("operation", map(retries.operation(operation)));
+        page.addAttribute("operation", Show.map(retries.operation(operation)));
         List<ObjectNode> items = retries.items(operation, outcome.isEmpty() ? null : outcome, after, PAGE);
-        page.addAttribute("items", maps(items));
+        page.addAttribute("items", Show.maps(items));
         page.addAttribute("outcome", outcome);
         page.addAttribute(
                 "next", Show.next(items, PAGE, one -> one.path("position").asText()));
@@ -563,7 +553,7 @@ class LettersPage {
     /** The part of the page that moves. */
     @GetMapping("/console/letters/retries/{operation:\\d+}/progress")
     String progress(@PathVariable long operation, Model page) {
-        page.addAttribute("operation", map(retries.operation(operation)));
+        page.addAttribute("operation", Show.map(retries.operation(operation)));
         return "letters-operation :: progress";
     }
 

@@ -4,6 +4,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.api.KnownRecords;
 import dev.twinsync.api.RecordActs;
+import dev.twinsync.deadletter.LetterFilter;
+import dev.twinsync.deadletter.Letters;
 import dev.twinsync.merge.Base;
 import dev.twinsync.merge.Due;
 import dev.twinsync.merge.Golden;
@@ -23,7 +25,6 @@ import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.Set;
 import java.util.TreeSet;
-import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.stereotype.Controller;
 import org.springframework.ui.Model;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -81,7 +82,7 @@ class RecordPage {
     private final Records records;
     private final RecordActs acts;
     private final Verifications verifications;
-    private final JdbcTemplate jdbc;
+    private final Letters letters;
     private final Show show;
 
     RecordPage(
@@ -89,13 +90,13 @@ class RecordPage {
             Records records,
             RecordActs acts,
             Verifications verifications,
-            JdbcTemplate jdbc,
+            Letters letters,
             Show show) {
         this.known = known;
         this.records = records;
         this.acts = acts;
         this.verifications = verifications;
-        this.jdbc = jdbc;
+        this.letters = letters;
         this.show = show;
     }
 
@@ -293,11 +294,14 @@ class RecordPage {
         return Show.lines(full ? value : Masking.mask(field, value));
     }
 
-    private List<Map<String, Object>> letters(Schema schema, String id) {
-        return jdbc.queryForList("""
-                select id, state, system, slot, route, attempts, last_failed_at, error ->> 'message' as message,
-                  error ->> 'code' as code, error ->> 'status' as status
-                from dead_letter where entity = ? and record_id = ? order by id desc limit ?""", schema.entity(), id, LISTED);
+    /** The record's letters: what is to be done first, then what is over, each newest first. */
+    private List<Map<?, ?>> letters(Schema schema, String id) {
+        LetterFilter all = LetterFilter.of(Map.of("entity", schema.entity(), "key", id));
+        List<ObjectNode> found = new ArrayList<>();
+        for (String state : List.of("open,retrying", "resolved,superseded,discarded")) {
+            found.addAll(letters.list(all.with("state", state), Long.MAX_VALUE, LISTED).items());
+        }
+        return Show.maps(found);
     }
 
     /** What the timeline's entry moved, a line a field. */

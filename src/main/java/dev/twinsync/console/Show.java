@@ -183,6 +183,17 @@ class Show {
         return node != null && node.isTextual() ? TextNode.valueOf(Masking.visible(node.asText())) : node;
     }
 
+    /** An object as templates read it. */
+    static Map<?, ?> map(JsonNode node) {
+        return Json.MAPPER.convertValue(visible(node), Map.class);
+    }
+
+    static List<Map<?, ?>> maps(List<ObjectNode> nodes) {
+        List<Map<?, ?>> maps = new ArrayList<>();
+        nodes.forEach(node -> maps.add(map(node)));
+        return maps;
+    }
+
     /** Text from outside without phone numbers, credentials and control characters. */
     public static String safe(String text) {
         return text == null ? null : Masking.inText(Masking.visible(text));

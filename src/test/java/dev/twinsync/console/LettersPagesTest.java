@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 
 import com.microsoft.playwright.APIResponse;
 import com.microsoft.playwright.Browser;
+import com.microsoft.playwright.Locator;
 import com.microsoft.playwright.Page;
 import com.microsoft.playwright.assertions.LocatorAssertions;
 import java.time.Duration;
@@ -125,6 +126,15 @@ class LettersPagesTest extends Browsing {
         Page chinese = as("viewer", new Browser.NewContextOptions().setLocale("zh-CN"));
         chinese.navigate(home + "/console/letters/" + letter("pages-w1"));
         assertThat(chinese.locator(".todo li").first()).containsText("小程序不接受 status 的这个值");
+        // so does the record's page, in a line
+        chinese.navigate(home + "/console/orders/pages-w1");
+        assertThat(chinese.locator("section:has(#letters) tbody th")).containsText("对方系统拒绝了内容");
+        page.navigate(home + "/console/orders/pages-w1");
+        Locator row = page.locator("section:has(#letters) tbody tr");
+        assertThat(row.locator("th")).containsText("The system refused the content");
+        assertThat(row.locator(".chip")).hasText("open");
+        row.locator("th a").click();
+        assertThat(page.locator(".todo")).hasCount(1);
         // mended at its source, it goes without anybody's doing; its group may have others yet
         page.navigate(unusable);
         app.update("update users set phone = '13800100109', updated_at = clock_timestamp() where user_id = 'pages-w2'");
