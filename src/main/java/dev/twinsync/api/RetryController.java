@@ -47,9 +47,9 @@ class RetryController {
             Principal caller) {
         ObjectNode asked = Bodies.object(body);
         LetterFilter filter = Bodies.filter(asked.get("filter"));
-        BigDecimal pace = number(asked, "rate", rate, new BigDecimal("0.01"), new BigDecimal(10_000));
-        BigDecimal stopAt = number(asked, "stop_at_failure_ratio", BigDecimal.ONE, BigDecimal.ZERO, BigDecimal.ONE);
-        BigDecimal canary = number(asked, "canary", BigDecimal.ZERO, BigDecimal.ZERO, new BigDecimal(10_000));
+        BigDecimal pace = number(asked, "rate", rate, Retries.Bound.RATE);
+        BigDecimal stopAt = number(asked, "stop_at_failure_ratio", BigDecimal.ONE, Retries.Bound.STOP_AT);
+        BigDecimal canary = number(asked, "canary", BigDecimal.ZERO, Retries.Bound.CANARY);
         if (Bodies.flag(asked, "dry_run")) {
             return ResponseEntity.ok(plan(filter));
         }
@@ -135,17 +135,17 @@ class RetryController {
         return retries.operation(operation);
     }
 
-    private static BigDecimal number(
-            ObjectNode asked, String member, BigDecimal otherwise, BigDecimal least, BigDecimal most) {
+    private static BigDecimal number(ObjectNode asked, String member, BigDecimal otherwise, Retries.Bound bound) {
         JsonNode value = asked.path(member);
         if (value.isMissingNode() || value.isNull()) {
             return otherwise;
         }
-        if (!value.isNumber()
-                || value.decimalValue().compareTo(least) < 0
-                || value.decimalValue().compareTo(most) > 0) {
+        if (!value.isNumber() || !bound.holds(value.decimalValue())) {
             throw Bodies.invalid(
-                    member, "write a number from " + least.toPlainString() + " to " + most.toPlainString());
+                    member,
+                    "write a " + (bound == Retries.Bound.CANARY ? "whole " : "") + "number from "
+                            + bound.least().toPlainString() + " to "
+                            + bound.most().toPlainString());
         }
         return value.decimalValue();
     }

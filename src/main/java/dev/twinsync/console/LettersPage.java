@@ -448,8 +448,15 @@ class LettersPage {
         }
         page.addAttribute("query", query(filter));
         page.addAttribute("filter", filter.values());
-        page.addAttribute("canary", frozen.total() > 20 ? 5 : frozen.total() > 1 ? 1 : 0);
-        page.addAttribute("rate", rate);
+        if (!page.containsAttribute("asked")) {
+            page.addAttribute(
+                    "asked",
+                    Map.of(
+                            "canary", frozen.total() > 20 ? "5" : frozen.total() > 1 ? "1" : "0",
+                            "rate", show.number(rate),
+                            "stop_at", "20",
+                            "reason", ""));
+        }
         page.addAttribute("key", UUID.randomUUID().toString());
         return "letters-retry";
     }
@@ -504,26 +511,54 @@ class LettersPage {
     @PostMapping("/console/letters/retries")
     String begin(
             @RequestParam Map<String, String> given,
-            @RequestParam BigDecimal rate,
-            @RequestParam int canary,
-            @RequestParam("stop_at") BigDecimal stopAt,
             @RequestParam(defaultValue = "") String reason,
             @RequestParam String key,
             Principal person,
             RedirectAttributes flash) {
-        if (rate.signum() <= 0 || canary < 0 || stopAt.signum() < 0 || stopAt.compareTo(new BigDecimal(100)) > 0) {
-            flash.addFlashAttribute("refused", show.word("letters.plan.refused"));
-            return "redirect:/console/letters";
+        LetterFilter filter = filter(given);
+        StringJoiner refused = new StringJoiner(" ");
+        BigDecimal rate = number(given, "rate", 0, Retries.Bound.RATE, refused);
+        BigDecimal canary = number(given, "canary", 0, Retries.Bound.CANARY, refused);
+        BigDecimal stopAt = number(given, "stop_at", 2, Retries.Bound.STOP_AT, refused);
+        if (refused.length() > 0) {
+            flash.addFlashAttribute("refused", refused.toString());
+            flash.addFlashAttribute("asked", given);
+            return "redirect:/console/letters/retry" + query(filter);
         }
         long operation = acts.retry(new Retries.Ask(
-                filter(given),
+                filter,
                 rate,
-                canary,
-                stopAt.movePointLeft(2),
+                canary.intValue(),
+                stopAt,
                 reason.isBlank() ? null : reason,
                 person.getName(),
                 person.getName() + '/' + key));
         return "redirect:/console/letters/retries/" + operation;
+    }
+
+    /**
+     * A number of the form.
+     *
+     * @param places by which the form's number is larger: 2 where it is percent
+     * @param refused where it is told which field is wrong and what to write
+     */
+    private BigDecimal number(
+            Map<String, String> given, String field, int places, Retries.Bound bound, StringJoiner refused) {
+        try {
+            BigDecimal number =
+                    new BigDecimal(given.getOrDefault(field, "").strip()).movePointLeft(places);
+            if (bound.holds(number)) {
+                return number;
+            }
+        } catch (NumberFormatException | ArithmeticException e) {
+            // told below
+        }
+        refused.add(show.text(
+                bound == Retries.Bound.CANARY ? "letters.plan.whole" : "letters.plan.number",
+                show.word("letters.plan." + field),
+                show.number(bound.least().movePointRight(places)),
+                show.number(bound.most().movePointRight(places))));
+        return null;
     }
 
     @GetMapping("/console/letters/retries")

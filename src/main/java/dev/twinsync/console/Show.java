@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.TextNode;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Masking;
 import dev.twinsync.record.Schemas;
+import java.math.BigDecimal;
 import java.sql.Timestamp;
 import java.time.Duration;
 import java.time.Instant;
@@ -85,6 +86,18 @@ class Show {
     /** Seconds as a duration. */
     public String seconds(Number seconds) {
         return seconds == null ? "–" : lasted(Duration.ofMillis(Math.round(seconds.doubleValue() * 1000)));
+    }
+
+    /** A number with the digits that it has, or a dash for none. */
+    public String number(Number number) {
+        return number == null
+                ? "–"
+                : new BigDecimal(number.toString()).stripTrailingZeros().toPlainString();
+    }
+
+    /** A share as percent. */
+    public String percent(BigDecimal share) {
+        return share == null ? "–" : number(share.movePointRight(2)) + " %";
     }
 
     /** The message of a code in the reader's language, or the last word of the code where there is none. */

@@ -72,6 +72,37 @@ public class Retries {
             String who,
             String callKey) {}
 
+    /** Within which bounds the numbers of an ask lie. */
+    public enum Bound {
+        RATE("0.01", "10000"),
+        CANARY("0", "10000"),
+        STOP_AT("0", "1");
+
+        private final BigDecimal least;
+        private final BigDecimal most;
+
+        Bound(String least, String most) {
+            this.least = new BigDecimal(least);
+            this.most = new BigDecimal(most);
+        }
+
+        public BigDecimal least() {
+            return least;
+        }
+
+        public BigDecimal most() {
+            return most;
+        }
+
+        /** Whether a number is within, a canary a whole one, and none has more digits than can be meant. */
+        public boolean holds(BigDecimal number) {
+            return number.compareTo(least) >= 0
+                    && number.compareTo(most) <= 0
+                    && number.scale() <= 30
+                    && (this != CANARY || number.stripTrailingZeros().scale() <= 0);
+        }
+    }
+
     /** Freezes the open letters of a filter and begins to retry them; returns the operation's number. */
     public long many(Ask ask) {
         Long former = called(ask.callKey());

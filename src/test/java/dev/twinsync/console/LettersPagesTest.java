@@ -167,8 +167,23 @@ class LettersPagesTest extends Browsing {
         letters("pages-r", 3, 446);
         Page page = as("operator");
         page.navigate(home + "/console/letters/retry?q=pages-r");
-        page.locator("#canary").fill("1");
+        // a number beyond its bounds is told by its name, and what was written stays
+        page.evaluate("document.querySelectorAll('main form').forEach(form => form.noValidate = true)");
+        page.locator("#canary").fill("1.5");
+        page.locator("#rate").fill("0");
+        page.locator("#stop_at").fill("50");
         page.locator("main button.primary").click();
+        assertThat(page.locator(".flash.bad"))
+                .hasText("Letters a second: write a number from 0.01 to 10000."
+                        + " Sent first: write a whole number from 0 to 10000.");
+        assertThat(page.locator(".big")).containsText("3 letters");
+        assertThat(page.locator("#stop_at")).hasValue("50");
+        page.locator("#canary").fill("1");
+        page.locator("#rate").fill("20");
+        page.locator("main button.primary").click();
+        assertThat(page.locator("#progress")).containsText("1, the others when all of these have succeeded");
+        assertThat(page.locator("#progress dt:text-is('Letters a second') + dd")).hasText("20");
+        assertThat(page.locator("#progress")).containsText("50 %, else it pauses by itself");
         assertThat(page.locator("#progress .chip"))
                 .hasText("paused", new LocatorAssertions.HasTextOptions().setTimeout(30_000));
         String retry = page.url();

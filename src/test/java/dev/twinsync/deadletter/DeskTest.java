@@ -629,9 +629,11 @@ class DeskTest {
         assertThat(slip.status()).isEqualTo(422);
         assertThat(slip.body()).contains("/filter/gruop");
         assertThat(desk.post("/dead-letters/retries", "{}").status()).isEqualTo(422);
-        assertThat(desk.post("/dead-letters/retries", "{\"filter\":{},\"rate\":-1}")
-                        .body())
-                .contains("/rate");
+        for (String beyond : List.of("rate\":-1", "canary\":2.5", "stop_at_failure_ratio\":1.1", "rate\":1e-99")) {
+            Desk.Answer answer = desk.post("/dead-letters/retries", "{\"filter\":{},\"" + beyond + "}");
+            assertThat(answer.status()).isEqualTo(422);
+            assertThat(answer.body()).contains("/" + beyond.substring(0, beyond.indexOf('"')));
+        }
         String csv = desk.call("GET", "/dead-letters/export?format=csv&q=" + id, null)
                 .body();
         assertThat(csv.lines()).hasSize(2);
