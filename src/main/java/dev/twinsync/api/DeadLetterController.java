@@ -33,7 +33,6 @@ import org.springframework.web.bind.annotation.RestController;
 class DeadLetterController {
 
     private static final int MOST = 200;
-    private static final List<String> GROUP_STATES = List.of("new", "acknowledged", "fixed", "ignored");
 
     private final Letters letters;
     private final DeskActs acts;
@@ -60,7 +59,7 @@ class DeadLetterController {
     @GetMapping("/dead-letters/groups")
     ObjectNode groups(@RequestParam(required = false) String state, @RequestParam(defaultValue = "false") boolean all) {
         String of = state == null || state.isEmpty() ? null : state;
-        Problem.oneOf("state", of, GROUP_STATES);
+        Problem.oneOf("state", of, Letters.GROUP_STATES);
         ObjectNode answer = Json.MAPPER.createObjectNode();
         ArrayNode items = answer.putArray("items");
         letters.groups(of, all).forEach(items::add);
@@ -78,8 +77,8 @@ class DeadLetterController {
     ObjectNode mark(@PathVariable String group, @RequestBody(required = false) byte[] body, Principal caller) {
         ObjectNode asked = Bodies.object(body);
         String state = asked.path("state").asText(null);
-        if (asked.hasNonNull("state") && !GROUP_STATES.contains(state)) {
-            throw Bodies.invalid("state", "write one of " + String.join(", ", GROUP_STATES));
+        if (asked.hasNonNull("state") && !Letters.GROUP_STATES.contains(state)) {
+            throw Bodies.invalid("state", "write one of " + String.join(", ", Letters.GROUP_STATES));
         }
         JsonNode note = asked.get("note");
         if (note != null
@@ -111,9 +110,7 @@ class DeadLetterController {
             HttpServletResponse response)
             throws IOException {
         LetterFilter filter = filter(given, "format");
-        if (!List.of("jsonl", "csv").contains(format)) {
-            throw new Problem(HttpStatus.BAD_REQUEST, "format: write jsonl or csv");
-        }
+        Problem.oneOf("format", format, LetterExport.FORMATS);
         acts.exported(filter, format, caller.getName());
         response.setContentType(format.equals("csv") ? "text/csv;charset=UTF-8" : "application/x-ndjson");
         response.setHeader("Content-Disposition", "attachment; filename=\"dead-letters." + format + '"');

@@ -191,9 +191,10 @@ public class KnownRecords {
         if (id != null && id.indexOf(0) >= 0) {
             throw new Problem(HttpStatus.BAD_REQUEST, "id: it has a character that no id has");
         }
-        if (!blank(entity).isEmpty() && !schemas.has(entity)) {
-            throw new Problem(HttpStatus.BAD_REQUEST, "entity: there is none of this name");
-        }
+        Problem.oneOf(
+                "entity",
+                blank(entity).isEmpty() ? null : entity,
+                schemas.all().stream().map(Schema::entity).toList());
         Problem.oneOf("state", blank(state).isEmpty() ? null : state, CONFLICT_STATES);
         List<Map<String, Object>> rows = jdbc.queryForList(
                 """

@@ -4,6 +4,7 @@ import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import org.springframework.http.HttpStatus;
@@ -25,7 +26,7 @@ public class Problem extends RuntimeException {
     }
 
     /** What a question is asked by, null for all, has to be one of some words. */
-    static void oneOf(String name, String asked, List<String> values) {
+    public static void oneOf(String name, String asked, Collection<String> values) {
         if (asked != null && !values.contains(asked)) {
             throw new Problem(HttpStatus.BAD_REQUEST, name + ": write one of " + String.join(", ", values));
         }

@@ -108,6 +108,7 @@ class RetryController {
             @RequestParam(defaultValue = "0") long after,
             @RequestParam(defaultValue = "50") int limit) {
         int most = Math.max(1, Math.min(200, limit));
+        Problem.oneOf("outcome", outcome, Retries.OUTCOMES);
         List<ObjectNode> found = retries.items(operation, outcome, after, most);
         ObjectNode answer = Json.MAPPER.createObjectNode();
         ArrayNode items = answer.putArray("items");

@@ -94,9 +94,8 @@ class VerificationController {
             @RequestParam(defaultValue = "50") int limit,
             @RequestParam(required = false) String entity) {
         int most = Math.max(1, Math.min(MOST, limit));
-        if (entity != null && !schemas.has(entity)) {
-            throw new Problem(HttpStatus.BAD_REQUEST, "entity: there is none of this name");
-        }
+        Problem.oneOf(
+                "entity", entity, schemas.all().stream().map(Schema::entity).toList());
         List<Map<String, Object>> rows = verifications.list(after, most, entity);
         ObjectNode answer = Json.MAPPER.createObjectNode();
         ArrayNode items = answer.putArray("items");

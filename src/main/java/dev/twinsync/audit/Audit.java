@@ -140,6 +140,10 @@ public class Audit {
         String[] columns = {"who", "act", "kind", "target"};
         String[] values = {who, act, kind, target};
         for (int i = 0; i < columns.length; i++) {
+            if (values[i] != null && values[i].indexOf('\0') >= 0) {
+                // which the database can't even be asked for
+                return List.of();
+            }
             if (values[i] != null && !values[i].isBlank()) {
                 sql.append(" and ").append(columns[i]).append(" = ?");
                 arguments.add(values[i].strip());

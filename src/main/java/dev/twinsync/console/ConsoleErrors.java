@@ -12,6 +12,7 @@ import org.springframework.http.HttpStatus;
 import org.springframework.http.ProblemDetail;
 import org.springframework.stereotype.Component;
 import org.springframework.web.ErrorResponse;
+import org.springframework.web.method.annotation.MethodArgumentTypeMismatchException;
 import org.springframework.web.servlet.HandlerExceptionResolver;
 import org.springframework.web.servlet.ModelAndView;
 
@@ -54,6 +55,10 @@ class ConsoleErrors implements HandlerExceptionResolver, Ordered {
         } else if (e instanceof TypeMismatchException) {
             // a word where the address has a number, or such
             status = HttpStatus.BAD_REQUEST;
+            if (e instanceof MethodArgumentTypeMismatchException mismatch) {
+                boolean flag = mismatch.getRequiredType() == boolean.class;
+                detail = mismatch.getName() + (flag ? ": write true or false" : ": write a number");
+            }
         } else {
             LOG.error("a page failed: {}", path, e);
         }

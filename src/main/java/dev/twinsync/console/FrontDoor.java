@@ -41,7 +41,8 @@ class FrontDoor {
     @GetMapping("/console/search")
     String search(@RequestParam(defaultValue = "") String q, Model page) {
         String asked = q.strip();
-        List<Found> found = asked.isEmpty() || asked.length() > 200 ? List.of() : find(asked);
+        boolean anId = !asked.isEmpty() && asked.length() <= 200 && asked.indexOf('\0') < 0;
+        List<Found> found = anId ? find(asked) : List.of();
         if (found.size() == 1) {
             return "redirect:" + found.get(0).href();
         }

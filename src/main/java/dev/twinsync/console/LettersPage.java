@@ -2,6 +2,7 @@ package dev.twinsync.console;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.twinsync.api.Problem;
 import dev.twinsync.deadletter.DeadLetters;
 import dev.twinsync.deadletter.DeskActs;
 import dev.twinsync.deadletter.LetterExport;
@@ -103,24 +104,25 @@ class LettersPage {
             @RequestParam(defaultValue = "") String state,
             @RequestParam(defaultValue = "false") boolean all,
             Model page) {
-        boolean known = List.of("new", "acknowledged", "fixed", "ignored").contains(state);
-        List<ObjectNode> groups = letters.groups(known ? state : null, all);
+        String asked = state.isEmpty() ? null : state;
+        Problem.oneOf("state", asked, Letters.GROUP_STATES);
+        List<ObjectNode> groups = letters.groups(asked, all);
         page.addAttribute("groups", Show.maps(groups));
         page.addAttribute(
                 "open",
                 groups.stream().mapToLong(group -> group.path("count").asLong()).sum());
-        page.addAttribute("state", known ? state : "");
+        page.addAttribute("state", state);
         page.addAttribute("all", all);
         page.addAttribute("ending", letters.ending());
         page.addAttribute("running", Show.maps(retries.list(Long.MAX_VALUE, 5)));
         return "letters";
     }
 
-    private static LetterFilter filter(Map<String, String> given) {
+    private LetterFilter filter(Map<String, String> given) {
         try {
             return LetterFilter.of(given, BESIDE);
         } catch (LetterFilter.Invalid e) {
-            throw new ResponseStatusException(HttpStatus.BAD_REQUEST, e.getMessage());
+            throw new ResponseStatusException(HttpStatus.BAD_REQUEST, e.name() + ": " + show.told(e.what()));
         }
     }
 
@@ -135,13 +137,7 @@ class LettersPage {
     String list(@RequestParam Map<String, String> given, Model page) {
         Map<String, String> asked = new LinkedHashMap<>(given);
         asked.putIfAbsent("state", "open");
-        LetterFilter filter;
-        try {
-            filter = LetterFilter.of(asked, BESIDE);
-        } catch (LetterFilter.Invalid e) {
-            page.addAttribute("refused", e.getMessage());
-            filter = LetterFilter.of(Map.of("state", "open"));
-        }
+        LetterFilter filter = filter(asked);
         long after = given.getOrDefault("after", "").matches("\\d{1,18}")
                 ? Long.parseLong(given.get("after"))
                 : Long.MAX_VALUE;
@@ -190,7 +186,8 @@ class LettersPage {
     void export(@RequestParam Map<String, String> given, Principal person, HttpServletResponse response)
             throws IOException {
         LetterFilter filter = filter(given);
-        String format = "csv".equals(given.get("format")) ? "csv" : "jsonl";
+        String format = given.getOrDefault("format", "jsonl");
+        Problem.oneOf("format", format, LetterExport.FORMATS);
         acts.exported(filter, format, person.getName());
         response.setContentType(format.equals("csv") ? "text/csv;charset=UTF-8" : "application/x-ndjson");
         response.setHeader("Content-Disposition", "attachment; filename=\"dead-letters." + format + '"');
@@ -386,7 +383,7 @@ class LettersPage {
             @RequestParam(defaultValue = "") String note,
             Principal person,
             RedirectAttributes flash) {
-        if (!List.of("new", "acknowledged", "fixed", "ignored").contains(state) || note.length() > 4000) {
+        if (!Letters.GROUP_STATES.contains(state) || note.length() > 4000) {
             flash.addFlashAttribute("refused", show.word("letters.mark.refused"));
         } else {
             acts.mark(group, state, note, person.getName());
@@ -577,7 +574,9 @@ class LettersPage {
             @RequestParam(defaultValue = "0") long after,
             Model page) {
         page.addAttribute("operation", Show.map(retries.operation(operation)));
-        List<ObjectNode> items = retries.items(operation, outcome.isEmpty() ? null : outcome, after, PAGE);
+        String only = outcome.isEmpty() ? null : outcome;
+        Problem.oneOf("outcome", only, Retries.OUTCOMES);
+        List<ObjectNode> items = retries.items(operation, only, after, PAGE);
         page.addAttribute("items", Show.maps(items));
         page.addAttribute("outcome", outcome);
         page.addAttribute(

@@ -1,7 +1,9 @@
 package dev.twinsync.console;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.twinsync.api.Problem;
 import dev.twinsync.record.Json;
+import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import dev.twinsync.verification.Diagnosis;
 import dev.twinsync.verification.Verifications;
@@ -13,14 +15,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
-import org.springframework.http.HttpStatus;
 import org.springframework.stereotype.Controller;
 import org.springframework.ui.Model;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RequestParam;
-import org.springframework.web.server.ResponseStatusException;
 import org.springframework.web.servlet.mvc.support.RedirectAttributes;
 
 /** Whether both ends are equal, what is not, and what is done about it. */
@@ -59,6 +59,8 @@ class VerificationPage {
             @RequestParam(defaultValue = "") String state,
             @RequestParam(defaultValue = "0") long after,
             Model page) {
+        Problem.oneOf("kind", kind.isEmpty() ? null : kind, Verifications.KINDS);
+        Problem.oneOf("state", state.isEmpty() ? null : state, Verifications.STATES);
         Map<String, Object> told = told(verifications.get(run));
         List<Map<String, Object>> differences = verifications.differences(
                 run, after, PAGE, kind.isEmpty() ? null : kind, state.isEmpty() ? null : state);
@@ -96,10 +98,9 @@ class VerificationPage {
             @RequestParam(defaultValue = "") String reason,
             Principal person,
             RedirectAttributes told) {
-        if (!schemas.has(entity)
-                || !List.of("none", "plan", "apply", "self_test").contains(repair)) {
-            throw new ResponseStatusException(HttpStatus.BAD_REQUEST, "entity, repair");
-        }
+        Problem.oneOf(
+                "entity", entity, schemas.all().stream().map(Schema::entity).toList());
+        Problem.oneOf("repair", repair, List.of("none", "plan", "apply", "self_test"));
         if (!repair.equals("none") && reason.isBlank()) {
             told.addFlashAttribute("refused", show.text("reason.needed"));
             return "redirect:/console/verification";

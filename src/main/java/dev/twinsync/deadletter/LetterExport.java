@@ -19,6 +19,9 @@ import org.springframework.stereotype.Component;
 @Component
 public class LetterExport {
 
+    /** What a file of letters may be written as. */
+    public static final List<String> FORMATS = List.of("jsonl", "csv");
+
     private static final List<String> COLUMNS = List.of(
             "id",
             "state",

@@ -22,7 +22,7 @@ public final class LetterFilter {
         }
     }
 
-    private static final String TIME = "a time with its offset, as 2026-01-01T08:00:00+08:00";
+    private static final String TIME = "write a time with its offset, as 2026-01-01T08:00:00+08:00";
     private static final Map<String, Condition> CONDITIONS = new LinkedHashMap<>();
 
     static {
@@ -31,7 +31,7 @@ public final class LetterFilter {
                 new Condition(
                         "d.state = any (string_to_array(?, ','))",
                         "(open|retrying|resolved|superseded|discarded)(,(open|retrying|resolved|superseded|discarded))*",
-                        "open, retrying, resolved, superseded or discarded"));
+                        "write open, retrying, resolved, superseded or discarded"));
         CONDITIONS.put("entity", new Condition("d.entity = ?"));
         CONDITIONS.put("system", new Condition("d.system = ?"));
         CONDITIONS.put("route", new Condition("d.route = ?"));
@@ -39,58 +39,68 @@ public final class LetterFilter {
         CONDITIONS.put("group", new Condition("d.failure_group = ?"));
         CONDITIONS.put("key", new Condition("d.record_id = ?"));
         CONDITIONS.put(
-                "kind", new Condition("""
+                "kind",
+                new Condition("""
                         case when d.slot = '' then 'delivery' when d.slot like 'message@%' then 'message'
-                          when d.slot like 'unknown@%' then 'unknown' else 'field' end = ?""", "delivery|field|message|unknown", "delivery, field, message or unknown"));
+                          when d.slot like 'unknown@%' then 'unknown' else 'field' end = ?""", "delivery|field|message|unknown", "write delivery, field, message or unknown"));
         CONDITIONS.put("field", new Condition("d.slot = ?"));
         CONDITIONS.put("error", new Condition("? in (d.error ->> 'code', d.error ->> 'status', d.error ->> 'class')"));
         CONDITIONS.put(
-                "attempts", new Condition("d.attempts >= cast(? as int)", "\\d{1,9}", "the least number of attempts"));
+                "attempts",
+                new Condition("d.attempts >= cast(? as int)", "\\d{1,9}", "write the least number of attempts"));
         CONDITIONS.put(
                 "header",
                 new Condition(
                         "d.headers @> jsonb_build_object(split_part(?, ':', 1), substr(?, strpos(?, ':') + 1))",
                         "[^:]+:.*",
-                        "name:value"));
+                        "write name:value"));
         CONDITIONS.put(
                 "q",
                 new Condition(
                         "strpos(lower(d.record_id || ' ' || d.id || ' ' || coalesce(d.error ->> 'message', '')), lower(?)) > 0"));
         CONDITIONS.put("from", new Condition("d.last_failed_at >= cast(? as timestamptz)", null, TIME));
         CONDITIONS.put("to", new Condition("d.last_failed_at < cast(? as timestamptz)", null, TIME));
-        CONDITIONS.put("up_to", new Condition("d.id <= cast(? as bigint)", "\\d{1,18}", "the id of the newest letter"));
+        CONDITIONS.put(
+                "up_to", new Condition("d.id <= cast(? as bigint)", "\\d{1,18}", "write the id of the newest letter"));
         CONDITIONS.put(
                 "ids",
                 new Condition(
                         "d.id = any (cast(string_to_array(?, ',') as bigint[]))",
                         "\\d{1,18}(,\\d{1,18})*",
-                        "ids of letters, separated by commas"));
+                        "write ids of letters, separated by commas"));
         CONDITIONS.put(
                 "group_state",
                 new Condition(
                         "d.failure_group in (select g.id from letter_group g where g.state = ?)",
                         "new|acknowledged|fixed|ignored",
-                        "new, acknowledged, fixed or ignored"));
+                        "write new, acknowledged, fixed or ignored"));
         CONDITIONS.put(
                 "operation",
                 new Condition(
                         "d.id in (select i.letter from retry_item i where i.operation = cast(? as bigint))",
                         "\\d{1,18}",
-                        "the number of a retry"));
+                        "write the number of a retry"));
     }
 
     /** A filter that can't be used. */
     public static class Invalid extends RuntimeException {
         private final String name;
+        private final String what;
 
-        Invalid(String name, String message) {
-            super(message);
+        Invalid(String name, String what) {
+            super(name + ": " + what);
             this.name = name;
+            this.what = what;
         }
 
         /** The word of the filter that is wrong. */
         public String name() {
             return name;
+        }
+
+        /** What to write instead. */
+        public String what() {
+            return what;
         }
     }
 
@@ -112,8 +122,7 @@ public final class LetterFilter {
             }
             Condition condition = CONDITIONS.get(name);
             if (condition == null) {
-                throw new Invalid(
-                        name, name + ": there is no such filter; there are " + String.join(", ", CONDITIONS.keySet()));
+                throw new Invalid(name, "there is no such filter; there are " + String.join(", ", CONDITIONS.keySet()));
             }
             boolean usable = condition.check() == null || value.matches(condition.check());
             if (condition.check() == null && TIME.equals(condition.write())) {
@@ -123,8 +132,11 @@ public final class LetterFilter {
                     usable = false;
                 }
             }
-            if (!usable || value.indexOf('\0') >= 0) {
-                throw new Invalid(name, name + ": write " + condition.write());
+            if (!usable) {
+                throw new Invalid(name, condition.write());
+            }
+            if (value.indexOf('\0') >= 0) {
+                throw new Invalid(name, "U+0000 is in no letter: leave it out");
             }
             filter.values.put(name, value);
         });

@@ -39,6 +39,9 @@ public class Letters {
                 where i.letter = d.id and i.state in ('pending', 'taken', 'sent')) as in_retry
             from dead_letter d left join letter_group g on g.id = d.failure_group""";
 
+    /** How far people are with a cause. */
+    public static final List<String> GROUP_STATES = List.of("new", "acknowledged", "fixed", "ignored");
+
     private final JdbcTemplate jdbc;
     private final Schemas schemas;
     private final Records records;

@@ -41,6 +41,10 @@ public class Retries {
                 count(*) filter (where i.state = 'cancelled') as cancelled
               from retry_item i where i.operation = o.id) c""";
 
+    /** What may become of a letter of a retry, and where it is till then. */
+    public static final List<String> OUTCOMES =
+            List.of("pending", "taken", "sent", "succeeded", "failed_again", "skipped", "cancelled");
+
     private final JdbcTemplate jdbc;
     private final TransactionTemplate transaction;
     private final Schemas schemas;

@@ -13,7 +13,9 @@ import com.microsoft.playwright.options.RequestOptions;
 import jakarta.servlet.http.HttpSession;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.regex.Pattern;
 import org.apache.catalina.Context;
 import org.junit.jupiter.api.Test;
@@ -102,7 +104,25 @@ class ShellTest extends Browsing {
             assertThat(page.navigate(home + asked).status()).as(asked).isEqualTo(400);
             assertThat(page.locator("h1")).hasText("That can’t be read");
         }
+        Map<String, String> refused = new LinkedHashMap<>();
+        refused.put("/console/verification?after=x", "after: write a number");
+        refused.put("/console/conflicts?entity=thing", "entity: write one of");
+        refused.put("/console/conflicts?state=%00", "state: write one of open,");
+        refused.put("/console/letters?state=odd", "state: write one of new,");
+        refused.put("/console/letters/list?attempts=many", "attempts: write the least number");
+        refused.put("/console/letters/list?key=%00", "key: U+0000 is in no letter");
+        refused.put("/console/letters/export?format=xls", "format: write one of jsonl");
+        refused.put("/console/letters?all=some", "all: write true or false");
+        refused.forEach((asked, told) -> {
+            assertThat(page.navigate(home + asked).status()).as(asked).isEqualTo(400);
+            assertThat(page.locator(".note")).containsText(told);
+        });
+        for (String asked : List.of("/console/search?q=%00", "/console/audit?who=%00", "/console/audit?target=a%00")) {
+            assertThat(page.navigate(home + asked).status()).as(asked).isEqualTo(200);
+        }
         page.navigate(home + "/console?lang=zh-CN");
+        page.navigate(home + "/console/letters?state=odd");
+        assertThat(page.locator(".note")).containsText("state：应为 new");
         page.navigate(home + "/console/nothing/of/the/kind");
         assertThat(page.locator("h1")).hasText("这里什么也没有");
     }

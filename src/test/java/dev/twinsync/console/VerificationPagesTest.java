@@ -9,6 +9,7 @@ import com.microsoft.playwright.Page;
 import com.microsoft.playwright.assertions.LocatorAssertions.ContainsTextOptions;
 import com.microsoft.playwright.assertions.LocatorAssertions.HasTextOptions;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
@@ -99,6 +100,15 @@ class VerificationPagesTest extends Browsing {
         assertThat(page).hasURL(Pattern.compile(".*/console/verification/\\d+"));
         String run = page.url();
         state(page, "done");
+        // what its differences can't be asked by is told, with what they can
+        for (String asked : List.of("kind=%00", "kind=odd", "state=candidate", "state=%00")) {
+            assertThat(page.navigate(run + "?" + asked).status()).as(asked).isEqualTo(400);
+            assertThat(page.locator(".note"))
+                    .containsText(
+                            asked.startsWith("kind")
+                                    ? "kind: write one of missing, "
+                                    : "state: write one of confirmed, ");
+        }
         long id = Long.parseLong(run.substring(run.lastIndexOf('/') + 1));
         // one that has not begun, and does not while it is paused
         app.update(
