@@ -4,12 +4,14 @@ import static com.microsoft.playwright.assertions.PlaywrightAssertions.assertTha
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import com.microsoft.playwright.Browser;
 import com.microsoft.playwright.Locator;
 import com.microsoft.playwright.Page;
 import com.microsoft.playwright.Response;
 import com.microsoft.playwright.options.FormData;
 import com.microsoft.playwright.options.RequestOptions;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
@@ -127,6 +129,25 @@ class PagesTest extends Browsing {
         assertThat(page.locator("#deliver-mini-users .chip")).hasText("running");
         soon(() -> assertThat(mini.read("user", "page-4").path("nickname").asText())
                 .isEqualTo("庚"));
+    }
+
+    @Test
+    void theWayOfAChangeFitsATelephone() {
+        Page page =
+                as("viewer", new Browser.NewContextOptions().setLocale("en-GB").setViewportSize(390, 844));
+        page.navigate(home + "/console/flows");
+        assertThat(page.locator("svg.diagram")).isHidden();
+        assertThat(page.locator(".way").first().locator(".stop")).hasCount(7);
+        Object beyond = page.evaluate("""
+                [...document.querySelectorAll('.picture, .way, .way *')]
+                  .filter(part => part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).display != 'inline')
+                  .map(part => part.outerHTML.slice(0, 80))""");
+        assertThat((List<?>) beyond).isEmpty();
+        page.locator(".way a[href='/console/flows#deliver-mini-orders']").click();
+        assertThat(page).hasURL(Pattern.compile(".*#deliver-mini-orders"));
+        page.setViewportSize(1280, 800);
+        assertThat(page.locator("svg.diagram")).isVisible();
+        assertThat(page.locator(".ways")).isHidden();
     }
 
     private static void act(Page page, String flow, String act, String reason) {

@@ -192,9 +192,9 @@ class ScreenshotsTest extends Browsing {
         Object overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
         assertThat(((Number) overflow).intValue()).as(path + " at " + width).isZero();
         if (width < 600) {
-            // on a telephone nothing but the diagram of the flows lies beyond the edge of its box
+            // on a telephone nothing lies beyond the edge of its box
             Object beyond = page.evaluate("""
-                    [...document.querySelectorAll('.scroll:not(.picture)')]
+                    [...document.querySelectorAll('.scroll')]
                       .filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.textContent.trim().slice(0, 60))""");
             assertThat((java.util.List<?>) beyond).as(path + " at " + width).isEmpty();
         }
