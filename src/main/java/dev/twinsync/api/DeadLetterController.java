@@ -13,8 +13,8 @@ import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
 import java.security.Principal;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 import org.springframework.core.io.ClassPathResource;
 import org.springframework.core.io.Resource;
 import org.springframework.http.HttpStatus;
@@ -46,23 +46,34 @@ class DeadLetterController {
 
     @GetMapping("/dead-letters")
     ObjectNode list(@RequestParam Map<String, String> given) {
-        long after = number(given, "after", Long.MAX_VALUE);
         int limit = (int) Math.max(1, Math.min(MOST, number(given, "limit", 50)));
-        Letters.Page page = letters.list(filter(given, "after", "limit"), after, limit);
+        String sort = given.getOrDefault("sort", Letters.Order.NEWEST.word());
+        Problem.oneOf("sort", sort, Letters.Order.WORDS);
+        Letters.Order order = Letters.Order.of(sort);
+        Letters.Page page = usable(
+                () -> letters.list(LetterFilter.of(given, "after", "limit", "sort"), order, given.get("after"), limit));
         ObjectNode answer = Json.MAPPER.createObjectNode();
         ArrayNode items = answer.putArray("items");
         page.items().forEach(items::add);
-        answer.put("next", page.next());
+        if (order == Letters.Order.NEWEST && page.next() != null) {
+            answer.put("next", Long.parseLong(page.next()));
+        } else {
+            answer.put("next", page.next());
+        }
         return answer;
     }
 
     @GetMapping("/dead-letters/groups")
-    ObjectNode groups(@RequestParam(required = false) String state, @RequestParam(defaultValue = "false") boolean all) {
+    ObjectNode groups(
+            @RequestParam(required = false) String state,
+            @RequestParam(defaultValue = "false") boolean all,
+            @RequestParam(defaultValue = "count") String sort) {
         String of = state == null || state.isEmpty() ? null : state;
+        Problem.oneOf("sort", sort, Letters.GROUP_ORDERS);
         Problem.oneOf("state", of, Letters.GROUP_STATES);
         ObjectNode answer = Json.MAPPER.createObjectNode();
         ArrayNode items = answer.putArray("items");
-        letters.groups(of, all).forEach(items::add);
+        letters.groups(of, all, sort).forEach(items::add);
         answer.putNull("next");
         return answer;
     }
@@ -109,7 +120,7 @@ class DeadLetterController {
             Principal caller,
             HttpServletResponse response)
             throws IOException {
-        LetterFilter filter = filter(given, "format");
+        LetterFilter filter = usable(() -> LetterFilter.of(given, "format"));
         Problem.oneOf("format", format, LetterExport.FORMATS);
         acts.exported(filter, format, caller.getName());
         response.setContentType(format.equals("csv") ? "text/csv;charset=UTF-8" : "application/x-ndjson");
@@ -200,9 +211,9 @@ class DeadLetterController {
         return new ClassPathResource("alerts/twinsync.yaml");
     }
 
-    private static LetterFilter filter(Map<String, String> given, String... beside) {
+    private static <T> T usable(Supplier<T> asked) {
         try {
-            return LetterFilter.of(given, beside);
+            return asked.get();
         } catch (LetterFilter.Invalid e) {
             throw new Problem(
                     HttpStatus.BAD_REQUEST,

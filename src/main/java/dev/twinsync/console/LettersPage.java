@@ -30,6 +30,7 @@ import java.util.StringJoiner;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.UUID;
+import java.util.function.Supplier;
 import org.springframework.beans.factory.annotation.Value;
 import org.springframework.http.HttpStatus;
 import org.springframework.stereotype.Controller;
@@ -68,7 +69,8 @@ class LettersPage {
         "format",
         "whole",
         "chosen",
-        "from_retries"
+        "from_retries",
+        "sort"
     };
 
     private final Letters letters;
@@ -103,24 +105,32 @@ class LettersPage {
     String groups(
             @RequestParam(defaultValue = "") String state,
             @RequestParam(defaultValue = "false") boolean all,
+            @RequestParam(defaultValue = "count") String sort,
             Model page) {
+        Problem.oneOf("sort", sort, Letters.GROUP_ORDERS);
         String asked = state.isEmpty() ? null : state;
         Problem.oneOf("state", asked, Letters.GROUP_STATES);
-        List<ObjectNode> groups = letters.groups(asked, all);
+        List<ObjectNode> groups = letters.groups(asked, all, sort);
         page.addAttribute("groups", Show.maps(groups));
         page.addAttribute(
                 "open",
                 groups.stream().mapToLong(group -> group.path("count").asLong()).sum());
         page.addAttribute("state", state);
         page.addAttribute("all", all);
+        page.addAttribute("sort", sort);
+        page.addAttribute("sorts", Letters.GROUP_ORDERS);
         page.addAttribute("ending", letters.ending());
         page.addAttribute("running", Show.maps(retries.list(Long.MAX_VALUE, 5)));
         return "letters";
     }
 
     private LetterFilter filter(Map<String, String> given) {
+        return usable(() -> LetterFilter.of(given, BESIDE));
+    }
+
+    private <T> T usable(Supplier<T> asked) {
         try {
-            return LetterFilter.of(given, BESIDE);
+            return asked.get();
         } catch (LetterFilter.Invalid e) {
             throw new ResponseStatusException(HttpStatus.BAD_REQUEST, e.name() + ": " + show.told(e.what()));
         }
@@ -138,12 +148,13 @@ class LettersPage {
         Map<String, String> asked = new LinkedHashMap<>(given);
         asked.putIfAbsent("state", "open");
         LetterFilter filter = filter(asked);
-        long after = given.getOrDefault("after", "").matches("\\d{1,18}")
-                ? Long.parseLong(given.get("after"))
-                : Long.MAX_VALUE;
-        Letters.Page found = letters.list(filter, after, PAGE);
+        String sort = given.getOrDefault("sort", Letters.Order.NEWEST.word());
+        Problem.oneOf("sort", sort, Letters.Order.WORDS);
+        Letters.Page found = usable(() -> letters.list(filter, Letters.Order.of(sort), given.get("after"), PAGE));
         page.addAttribute("letters", Show.maps(found.items()));
         page.addAttribute("next", found.next());
+        page.addAttribute("sort", sort);
+        page.addAttribute("sorts", Letters.Order.WORDS);
         page.addAttribute("count", letters.count(filter));
         page.addAttribute("filter", filter.values());
         page.addAttribute("query", query(filter));
@@ -449,10 +460,14 @@ class LettersPage {
             page.addAttribute(
                     "asked",
                     Map.of(
-                            "canary", frozen.total() > 20 ? "5" : frozen.total() > 1 ? "1" : "0",
-                            "rate", show.number(rate),
-                            "stop_at", "20",
-                            "reason", ""));
+                            "canary",
+                            frozen.total() > 20 ? "5" : frozen.total() > 1 ? "1" : "0",
+                            "rate",
+                            show.number(rate),
+                            "stop_at",
+                            "20",
+                            "reason",
+                            ""));
         }
         page.addAttribute("key", UUID.randomUUID().toString());
         return "letters-retry";
@@ -542,8 +557,7 @@ class LettersPage {
     private BigDecimal number(
             Map<String, String> given, String field, int places, Retries.Bound bound, StringJoiner refused) {
         try {
-            BigDecimal number =
-                    new BigDecimal(given.getOrDefault(field, "").strip()).movePointLeft(places);
+            BigDecimal number = new BigDecimal(given.getOrDefault(field, "").strip()).movePointLeft(places);
             if (bound.holds(number)) {
                 return number;
             }

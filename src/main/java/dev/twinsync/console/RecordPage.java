@@ -299,7 +299,8 @@ class RecordPage {
         LetterFilter all = LetterFilter.of(Map.of("entity", schema.entity(), "key", id));
         List<ObjectNode> found = new ArrayList<>();
         for (String state : List.of("open,retrying", "resolved,superseded,discarded")) {
-            found.addAll(letters.list(all.with("state", state), Long.MAX_VALUE, LISTED).items());
+            found.addAll(letters.list(all.with("state", state), Letters.Order.NEWEST, null, LISTED)
+                    .items());
         }
         return Show.maps(found);
     }

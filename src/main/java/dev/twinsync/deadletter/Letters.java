@@ -12,15 +12,21 @@ import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import dev.twinsync.state.Records;
 import java.sql.Timestamp;
+import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.springframework.beans.factory.annotation.Value;
 import org.springframework.dao.DuplicateKeyException;
 import org.springframework.jdbc.core.JdbcTemplate;
@@ -41,6 +47,17 @@ public class Letters {
 
     /** How far people are with a cause. */
     public static final List<String> GROUP_STATES = List.of("new", "acknowledged", "fixed", "ignored");
+
+    private static final Map<String, String> GROUP_ORDER = new LinkedHashMap<>();
+
+    static {
+        GROUP_ORDER.put("count", "coalesce(o.count, 0) desc, g.last_seen desc, g.id");
+        GROUP_ORDER.put("last_seen", "g.last_seen desc, g.id");
+        GROUP_ORDER.put("oldest", "o.oldest nulls last, g.first_seen, g.id");
+    }
+
+    /** The largest cause first, the one that came last, or the one with the oldest open letter. */
+    public static final Set<String> GROUP_ORDERS = Collections.unmodifiableSet(GROUP_ORDER.keySet());
 
     private final JdbcTemplate jdbc;
     private final Schemas schemas;
@@ -64,15 +81,93 @@ public class Letters {
         this.retention = retention;
     }
 
-    /** @param next the id to go on after, or null at the end */
-    public record Page(List<ObjectNode> items, Long next) {}
+    /** In which order letters are listed; of two that are equal in it, the number tells, so that it is always the same. */
+    public enum Order {
+        /** The letter that was made last. */
+        NEWEST("id", true),
+        /** The letter that failed last, by a retry too. */
+        LAST_FAILED("last_failed_at", true),
+        /** The letter that failed first. */
+        OLDEST("first_failed_at", false);
 
-    /** Letters newest first, those with a smaller id than {@code after}. */
-    public Page list(LetterFilter filter, long after, int limit) {
-        StringBuilder sql = new StringBuilder(BRIEF).append(" where d.id < ?");
-        List<Object> arguments = LetterFilter.arguments(after);
+        /** As they are written in an address. */
+        public static final List<String> WORDS =
+                Stream.of(values()).map(Order::word).toList();
+
+        private final String column;
+        private final boolean down;
+
+        Order(String column, boolean down) {
+            this.column = column;
+            this.down = down;
+        }
+
+        public String word() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+
+        /** @param word one of {@link #WORDS} */
+        public static Order of(String word) {
+            return valueOf(word.toUpperCase(Locale.ROOT));
+        }
+
+        private void after(String after, StringBuilder sql, List<Object> arguments) {
+            if (after == null || after.isEmpty()) {
+                return;
+            }
+            try {
+                int gap = after.indexOf('_');
+                if (this == NEWEST) {
+                    sql.append(" and d.id < ?");
+                } else {
+                    sql.append(" and (d.")
+                            .append(column)
+                            .append(", d.id) ")
+                            .append(down ? '<' : '>')
+                            .append(" (?, ?)");
+                    arguments.add(moment(after.substring(0, Math.max(0, gap))));
+                }
+                arguments.add(Long.valueOf(after.substring(this == NEWEST ? 0 : gap + 1)));
+            } catch (DateTimeException | NumberFormatException e) {
+                throw new LetterFilter.Invalid("after", "take it from next of the page before");
+            }
+        }
+
+        private static Timestamp moment(String text) {
+            Instant moment = Instant.parse(text);
+            if (moment.isBefore(Instant.EPOCH) || moment.isAfter(Instant.EPOCH.plus(Duration.ofDays(365_000)))) {
+                throw new DateTimeException("no letter is of that time");
+            }
+            return Timestamp.from(moment);
+        }
+
+        private String next(ObjectNode last) {
+            String id = last.get("id").asText();
+            return this == NEWEST ? id : last.get(column).asText() + '_' + id;
+        }
+    }
+
+    /** @param next what to go on after, or null at the end */
+    public record Page(List<ObjectNode> items, String next) {}
+
+    /**
+     * The letters of a filter.
+     *
+     * @param after {@code next} of the page before, or null for the first
+     * @throws LetterFilter.Invalid where there is no such place to go on after
+     */
+    public Page list(LetterFilter filter, Order order, String after, int limit) {
+        StringBuilder sql = new StringBuilder(BRIEF).append(" where true");
+        List<Object> arguments = LetterFilter.arguments();
+        order.after(after, sql, arguments);
         filter.where(sql, arguments);
-        sql.append(" order by d.id desc limit ?");
+        String way = order.down ? " desc" : "";
+        sql.append(" order by d.")
+                .append(order.column)
+                .append(way)
+                .append(", d.id")
+                .append(way)
+                .append(" limit ?");
         arguments.add(limit + 1);
         List<ObjectNode> items = new ArrayList<>();
         jdbc.query(
@@ -83,7 +178,7 @@ public class Letters {
                 arguments.toArray());
         boolean more = items.size() > limit;
         List<ObjectNode> page = more ? items.subList(0, limit) : items;
-        return new Page(page, more ? page.get(limit - 1).get("id").asLong() : null);
+        return new Page(page, more ? order.next(page.get(limit - 1)) : null);
     }
 
     public long count(LetterFilter filter) {
@@ -134,7 +229,7 @@ public class Letters {
         item.put("key", row.getString("record_id"));
         item.put("user", row.getString("user_id"));
         item.put("system", row.getString("system"));
-        item.put("kind", kind.name().toLowerCase(java.util.Locale.ROOT));
+        item.put("kind", kind.name().toLowerCase(Locale.ROOT));
         item.put("field", kind == Letter.Kind.FIELD ? slot : null);
         item.put("route", row.getString("route"));
         item.put("step", row.getString("step"));
@@ -475,11 +570,12 @@ public class Letters {
     }
 
     /**
-     * Groups by cause, the largest first: those with open letters, and with {@code all} those that have none any more.
+     * Groups by cause: those with open letters, and with {@code all} those that have none any more.
      *
      * @param state of the group, or null for all
+     * @param order one of {@link #GROUP_ORDERS}
      */
-    public List<ObjectNode> groups(String state, boolean all) {
+    public List<ObjectNode> groups(String state, boolean all, String order) {
         List<ObjectNode> groups = new ArrayList<>();
         jdbc.query(
                 """
@@ -490,7 +586,7 @@ public class Letters {
                   select failure_group, count(*) as count, count(distinct record_id) as records, min(first_failed_at) as oldest
                   from dead_letter where state in ('open', 'retrying') group by failure_group) o on o.failure_group = g.id
                 where (cast(? as text) is null or g.state = ?) and (? or o.count > 0)
-                order by coalesce(o.count, 0) desc, g.last_seen desc, g.id limit 1000""",
+                order by""" + ' ' + GROUP_ORDER.get(order) + " limit 1000",
                 row -> {
                     groups.add(group(row));
                 },

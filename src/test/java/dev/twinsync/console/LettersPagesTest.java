@@ -250,12 +250,14 @@ class LettersPagesTest extends Browsing {
         long letter = letter("pages-e1");
         Page page = as(
                 "operator", new Browser.NewContextOptions().setLocale("zh-CN").setViewportSize(390, 844));
-        for (String path : List.of("", "/list?state=open", "/" + letter, "/retry?ids=" + letter, "/retries")) {
+        for (String path : List.of("", "/list?state=open&sort=oldest", "/" + letter, "/retry?ids=" + letter, "/retries")) {
             page.navigate(home + "/console/letters" + path);
             assertThat(page.locator("html")).hasAttribute("lang", "zh-CN");
             Object wide = page.evaluate("document.documentElement.scrollWidth - innerWidth");
             assertThat(((Number) wide).intValue()).as(path).isLessThanOrEqualTo(1);
         }
+        page.navigate(home + "/console/letters/list?sort=oldest");
+        assertThat(page.locator("select[name=sort]")).hasValue("oldest");
         page.navigate(home + "/console/letters/" + letter);
         assertThat(page.locator("main")).containsText("现在重试");
         mini.allow("order", "pages-e1");

@@ -266,6 +266,38 @@ class DeskTest {
     }
 
     @Test
+    void lettersAreListedInAnOrderThatIsAskedForPageByPage() {
+        List<Long> letters = orders(3, 451).stream().map(desk::letter).sorted().toList();
+        String at = "update sync.dead_letter set %1$s_failed_at = '2026-01-0%2$d 08:00:00.123456+08' where id = ?";
+        for (long letter : letters) {
+            app.update(at.formatted("first", 2), letter);
+            app.update(at.formatted("last", 2), letter);
+        }
+        app.update(at.formatted("first", 1), letters.get(1));
+        app.update(at.formatted("last", 3), letters.get(0));
+        Map<String, int[]> orders = Map.of(
+                "newest", new int[] {2, 1, 0}, "oldest", new int[] {1, 0, 2}, "last_failed", new int[] {0, 2, 1});
+        orders.forEach((sort, places) -> {
+            String of = "/dead-letters?limit=1&q=" + id + "-&sort=" + sort;
+            String after = "";
+            for (int place : places) {
+                JsonNode page = desk.get(of + after);
+                assertThat(page.path("items").path(0).path("id").asLong())
+                        .as(sort)
+                        .isEqualTo(letters.get(place));
+                after = "&after=" + page.path("next").asText();
+            }
+            assertThat(after).isEqualTo("&after=null");
+            assertThat(desk.call("GET", of + "&after=x", null).status()).isEqualTo(400);
+        });
+        assertThat(desk.call("GET", "/dead-letters?sort=best", null).body())
+                .contains("sort: write one of newest, last_failed, oldest");
+        JsonNode groups = desk.get("/dead-letters/groups?sort=oldest").path("items");
+        assertThat(groups.path(0).path("error").path("code").asText()).isEqualTo("451");
+        desk.post("/dead-letters/discards", "{\"filter\":{\"q\":\"" + id + "-\"},\"reason\":\"the test is over\"}");
+    }
+
+    @Test
     void whatARetryHasIsNotDiscardedUnseen() {
         orders(4, 446);
         String filter = "\"filter\":{\"q\":\"" + id + "-\"}";
