@@ -120,7 +120,7 @@ class LettersPage {
         page.addAttribute("sort", sort);
         page.addAttribute("sorts", Letters.GROUP_ORDERS);
         page.addAttribute("ending", letters.ending());
-        page.addAttribute("running", Show.maps(retries.list(Long.MAX_VALUE, 5)));
+        page.addAttribute("running", Show.maps(retries.underWay()));
         return "letters";
     }
 

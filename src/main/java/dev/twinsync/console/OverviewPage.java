@@ -291,6 +291,15 @@ class OverviewPage {
                         "/console/verification"));
             }
         });
+        jdbc.query(
+                "select id, paused_because from retry_operation where state = 'paused' order by id desc limit 20",
+                row -> {
+                    troubles.add(new Trouble(
+                            "wait",
+                            show.text("trouble.retry", row.getString(1)),
+                            show.told(row.getString(2)),
+                            "/console/letters/retries/" + row.getLong(1)));
+                });
         String waiting = "select run, entity from verification_run where state = 'waiting_for_approval' order by run";
         for (Map<String, Object> run : jdbc.queryForList(waiting)) {
             troubles.add(new Trouble(

@@ -482,6 +482,13 @@ public class Retries {
                 limit);
     }
 
+    /** Retries that have not ended, newest first: one that is paused waits for somebody, however many came after it. */
+    public List<ObjectNode> underWay() {
+        return jdbc.query(
+                OPERATION + " where o.state in ('running', 'paused') order by o.id desc limit 20",
+                (row, n) -> json(row));
+    }
+
     private static ObjectNode json(java.sql.ResultSet row) throws java.sql.SQLException {
         ObjectNode json = Json.MAPPER.createObjectNode();
         json.put("operation", String.valueOf(row.getLong("id")));

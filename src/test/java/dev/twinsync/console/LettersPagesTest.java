@@ -182,11 +182,18 @@ class LettersPagesTest extends Browsing {
         page.locator("#rate").fill("20");
         page.locator("main button.primary").click();
         assertThat(page.locator("#progress")).containsText("1, the others when all of these have succeeded");
-        assertThat(page.locator("#progress dt:text-is('Letters a second') + dd")).hasText("20");
+        assertThat(page.locator("#progress dt:text-is('Letters a second') + dd"))
+                .hasText("20");
         assertThat(page.locator("#progress")).containsText("50 %, else it pauses by itself");
         assertThat(page.locator("#progress .chip"))
                 .hasText("paused", new LocatorAssertions.HasTextOptions().setTimeout(30_000));
         String retry = page.url();
+        page.navigate(home + "/console");
+        assertThat(page.locator(".troubles a[href$='" + retry.substring(home.length()) + "']"))
+                .containsText("is paused");
+        page.navigate(home + "/console/letters");
+        assertThat(page.locator("p.note:has(a[href$='" + retry.substring(home.length()) + "'])"))
+                .containsText("the canary failed again: 1 of 1");
         page.navigate(home + "/console/letters/list?q=pages-r");
         assertThat(page.locator("tbody a[href*='/retries/']")).hasCount(2);
         page.locator("tbody tr:has(a[href*='/retries/']) th a").first().click();
@@ -250,7 +257,8 @@ class LettersPagesTest extends Browsing {
         long letter = letter("pages-e1");
         Page page = as(
                 "operator", new Browser.NewContextOptions().setLocale("zh-CN").setViewportSize(390, 844));
-        for (String path : List.of("", "/list?state=open&sort=oldest", "/" + letter, "/retry?ids=" + letter, "/retries")) {
+        for (String path :
+                List.of("", "/list?state=open&sort=oldest", "/" + letter, "/retry?ids=" + letter, "/retries")) {
             page.navigate(home + "/console/letters" + path);
             assertThat(page.locator("html")).hasAttribute("lang", "zh-CN");
             Object wide = page.evaluate("document.documentElement.scrollWidth - innerWidth");
