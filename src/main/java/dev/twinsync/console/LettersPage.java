@@ -65,7 +65,7 @@ class LettersPage {
         "rate",
         "canary",
         "stop_at",
-        "key",
+        "once",
         "format",
         "whole",
         "chosen",
@@ -261,7 +261,7 @@ class LettersPage {
         page.addAttribute("message", pretty(letter.get("message")));
         page.addAttribute("request", pretty(letter.get("request")));
         page.addAttribute("then", pretty(letter.get("systems")));
-        page.addAttribute("key", UUID.randomUUID().toString());
+        page.addAttribute("once", UUID.randomUUID().toString());
         List<String> systems = new ArrayList<>();
         letter.path("now").path("systems").fieldNames().forEachRemaining(systems::add);
         page.addAttribute("systems", systems);
@@ -343,7 +343,7 @@ class LettersPage {
             @PathVariable long id,
             @RequestParam(defaultValue = "") String reason,
             @RequestParam(defaultValue = "") String patch,
-            @RequestParam String key,
+            @RequestParam String once,
             Principal person,
             RedirectAttributes flash) {
         ObjectNode edit = null;
@@ -363,7 +363,7 @@ class LettersPage {
         ObjectNode fields = edit;
         return done(flash, "/console/letters/" + id, () -> {
             long operation = acts.retry(
-                    id, reason.isBlank() ? null : reason, fields, person.getName(), person.getName() + '/' + key);
+                    id, reason.isBlank() ? null : reason, fields, person.getName(), person.getName() + '/' + once);
             flash.addFlashAttribute("done", show.word("letters.retry.begun") + " " + operation);
         });
     }
@@ -469,7 +469,7 @@ class LettersPage {
                             "reason",
                             ""));
         }
-        page.addAttribute("key", UUID.randomUUID().toString());
+        page.addAttribute("once", UUID.randomUUID().toString());
         return "letters-retry";
     }
 
@@ -524,7 +524,7 @@ class LettersPage {
     String begin(
             @RequestParam Map<String, String> given,
             @RequestParam(defaultValue = "") String reason,
-            @RequestParam String key,
+            @RequestParam String once,
             Principal person,
             RedirectAttributes flash) {
         LetterFilter filter = filter(given);
@@ -544,7 +544,7 @@ class LettersPage {
                 stopAt,
                 reason.isBlank() ? null : reason,
                 person.getName(),
-                person.getName() + '/' + key));
+                person.getName() + '/' + once));
         return "redirect:/console/letters/retries/" + operation;
     }
 

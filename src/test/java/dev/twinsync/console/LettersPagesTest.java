@@ -156,6 +156,11 @@ class LettersPagesTest extends Browsing {
             page.getByText(act).click();
             assertThat(page.locator("main")).containsText("No letter was chosen");
         }
+        page.navigate(home + "/console/letters/list?key=pages-n2");
+        assertThat(page.locator("tbody tr")).hasCount(1);
+        page.getByText("Retry all of these").click();
+        assertThat(page.locator(".big")).containsText("1 letter would");
+        assertThat(page.locator("form input[name=key]")).hasValue("pages-n2");
         page.navigate(home + "/console/letters/list?q=pages-n");
         page.locator("tbody input[type=checkbox]").first().check();
         page.getByText("Retry the chosen").click();
