@@ -49,7 +49,7 @@ class SelfTest {
 
     static final String PREFIX = "twinsync-self-test-";
 
-    private static final long FROZEN = Long.MAX_VALUE / 2;
+    static final long FROZEN = Long.MAX_VALUE / 2;
     private static final Duration ARRIVAL = Duration.ofMinutes(5);
     /** What runs that are over have put out of the memory and not put back. */
     private static final String LEFT = """
