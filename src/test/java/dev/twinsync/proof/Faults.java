@@ -111,6 +111,15 @@ final class Faults {
         changes(20);
     }
 
+    /** Does for a broker that serves some groups no more what its operators would do. */
+    void brokerIsMended() throws Exception {
+        if (rig.brokerIsLost()) {
+            rig.killBroker();
+            rig.startBroker();
+            tally.hit("broker started once more, since it had lost its groups");
+        }
+    }
+
     /** A fault of the network before one of the neighbours. */
     void network(String name, TcpProxy proxy, TcpProxy.Fault fault, Duration time) {
         moment();

@@ -80,6 +80,7 @@ final class Rig implements AutoCloseable {
     int heldTwice;
 
     private Process broker;
+    private int lost;
     private int started;
 
     /** @param name of the folder under target/proof that takes the logs */
@@ -137,6 +138,18 @@ final class Rig implements AutoCloseable {
 
     void killBroker() throws InterruptedException {
         broker.destroyForcibly().waitFor();
+    }
+
+    /**
+     * Whether the broker serves some groups no more: after a kill the group coordinator of Kafka 4.1 may lose its place in
+     * its own log, and finds it only when it is started once more.
+     */
+    boolean brokerIsLost() throws IOException {
+        String told = Files.readString(folder.resolve("broker.log"));
+        int times = told.split("is out of sync with the underlying log", -1).length - 1;
+        boolean again = times > lost;
+        lost = times;
+        return again;
     }
 
     // -- instances

@@ -45,7 +45,10 @@ class SoakTest {
                         .atMost(Rig.LONGEST)
                         .pollInterval(Duration.ofMillis(200))
                         .ignoreExceptions()
-                        .until(() -> oldest(rig) < 3);
+                        .until(() -> {
+                            faults.brokerIsMended();
+                            return oldest(rig) < 3;
+                        });
                 Duration back = Duration.ofNanos(System.nanoTime() - over);
                 longest = back.compareTo(longest) > 0 ? back : longest;
                 samples.add(sample(rig, instance));
