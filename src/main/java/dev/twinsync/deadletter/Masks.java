@@ -71,13 +71,16 @@ class Masks {
                 : tree(value);
     }
 
-    /** A message as it may be shown: a tree where it is JSON, else its text. */
+    /** A message as it may be shown: a tree where it is JSON that can be written again, else its text. */
     JsonNode message(byte[] message) {
         if (message == null) {
             return null;
         }
         try {
-            return tree(Json.read(message));
+            JsonNode shown = tree(Json.read(message));
+            // 1e-999999999 is read, and written out in full by nobody
+            Json.bytes(shown);
+            return shown;
         } catch (IllegalArgumentException e) {
             return TextNode.valueOf(Masking.inText(new String(message, StandardCharsets.UTF_8)));
         }

@@ -583,7 +583,11 @@ class DeskTest {
                                 ByteBuffer.allocate(8).putLong(77).array(),
                         "kafka_dlt-exception-fqcn", "com.example.Broken".getBytes(StandardCharsets.UTF_8),
                         "kafka_dlt-exception-message", "no \u0000 luck".getBytes(StandardCharsets.UTF_8)));
-        send("user.observed-dlt", id, "a second one of the same key", Map.of("sync-letter", new byte[] {'{'}));
+        send(
+                "user.observed-dlt",
+                id,
+                "{\"balance\":1e-999999999,\"phone\":\"13712345678\"}",
+                Map.of("sync-letter", new byte[] {'{'}));
         soon(() -> assertThat(desk.get("/dead-letters?state=open&kind=unknown&key=" + id)
                         .path("items"))
                 .hasSize(2));
@@ -594,6 +598,15 @@ class DeskTest {
                         "GET", "/dead-letters/" + items.path(0).path("id").asLong(), null)
                 .body();
         assertThat(detail).contains("\"77\"").contains("garbage").doesNotContain("13712345678");
+        for (String format : List.of("csv", "jsonl")) {
+            Desk.Answer export = desk.call("GET", "/dead-letters/export?format=" + format + "&key=" + id, null);
+            assertThat(export.status()).isEqualTo(200);
+            assertThat(export.body().lines().filter(line -> line.contains(id))).hasSize(2);
+            assertThat(export.body()).doesNotContain("13712345678");
+            if (format.equals("jsonl")) {
+                assertThat(export.body()).contains("1e-999999999");
+            }
+        }
         // letters behind it are stored
         String after = id + "-after";
         order(after, 436);
