@@ -289,6 +289,16 @@ final class Shop {
                         .isEmpty());
     }
 
+    /** And what was written was read again: an echo that is still to come would show what is tampered with as an edit. */
+    void echoed(String entity) {
+        settled(entity);
+        await().atMost(Duration.ofMinutes(2))
+                .untilAsserted(() ->
+                        assertThat(app.queryForList("""
+                        select id, system from sync.base where entity = ? and id like ? and detail -> 'wrote' is not null
+                        limit 5""", entity, prefix + "%")).isEmpty());
+    }
+
     /** Takes everything of this shop away at once, as if it had never been. */
     void close() {
         transaction.executeWithoutResult(status -> {

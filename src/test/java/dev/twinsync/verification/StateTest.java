@@ -127,7 +127,7 @@ class StateTest {
                 .path("tracking_number")
                 .asText()
                 .equals("lately"));
-        shop.settled();
+        shop.echoed("order");
         shop.mini.tamper("order", id, Map.of("status", "paid"));
         // its next step is far off, as it is for most of a sweep's days
         long run = shop.app.queryForObject("""
