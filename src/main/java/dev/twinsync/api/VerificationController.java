@@ -43,24 +43,21 @@ class VerificationController {
 
     @PostMapping
     ResponseEntity<Map<String, Long>> begin(@RequestBody(required = false) byte[] body, Principal caller) {
-        JsonNode asked = read(body);
+        ObjectNode asked = read(body);
         known(asked, MEMBERS);
         String entity = asked.path("entity").asText("");
         if (!schemas.has(entity)) {
-            throw refused(
+            throw Bodies.invalid(
                     "entity",
                     "write one of " + schemas.all().stream().map(Schema::entity).toList());
         }
         String repair = asked.path("repair").asText("none");
         if (!List.of("none", "plan", "apply").contains(repair)) {
-            throw refused("repair", "write none, plan or apply");
+            throw Bodies.invalid("repair", "write none, plan or apply");
         }
-        if (asked.hasNonNull("self_test") && !asked.path("self_test").isBoolean()) {
-            throw refused("self_test", "write true or false");
-        }
-        if (asked.path("self_test").asBoolean()) {
+        if (Bodies.flag(asked, "self_test")) {
             if (asked.has("ids") || asked.has("repair")) {
-                throw refused(
+                throw Bodies.invalid(
                         "self_test", "leave out ids and repair: a self-test compares everything and mends nothing");
             }
             repair = "self_test";
@@ -76,12 +73,12 @@ class VerificationController {
     private static Set<String> ids(Schema schema, JsonNode asked) {
         Set<String> ids = new LinkedHashSet<>();
         if (!asked.isArray() || asked.isEmpty() || asked.size() > MOST_IDS) {
-            throw refused("ids", "write an array of 1 to " + MOST_IDS + " ids, or leave it out for all records");
+            throw Bodies.invalid("ids", "write an array of 1 to " + MOST_IDS + " ids, or leave it out for all records");
         }
         for (JsonNode id : asked) {
             String why = id.isTextual() ? schema.refuseId(id.asText()) : "a text is needed";
             if (why != null) {
-                throw refused("ids/" + ids.size(), why);
+                throw Bodies.invalid("ids/" + ids.size(), why);
             }
             ids.add(id.asText());
         }
@@ -186,7 +183,7 @@ class VerificationController {
 
     private static String reason(JsonNode asked) {
         if (asked.hasNonNull("reason") && !asked.path("reason").isTextual()) {
-            throw refused("reason", "a text is needed");
+            throw Bodies.invalid("reason", "a text is needed");
         }
         return asked.path("reason").asText(null);
     }
@@ -200,7 +197,8 @@ class VerificationController {
     private static void known(JsonNode asked, Set<String> members) {
         asked.fieldNames().forEachRemaining(name -> {
             if (!members.contains(name)) {
-                throw refused(name, "there is no such member; write " + String.join(", ", new TreeSet<>(members)));
+                throw Bodies.invalid(
+                        name, "there is no such member; write " + String.join(", ", new TreeSet<>(members)));
             }
         });
     }
@@ -236,22 +234,15 @@ class VerificationController {
         return at == null ? null : ((Timestamp) at).toInstant().toString();
     }
 
-    private static JsonNode read(byte[] body) {
+    private static ObjectNode read(byte[] body) {
         try {
             JsonNode json = body == null ? null : Json.read(body);
-            if (json != null && json.isObject()) {
-                return json;
+            if (json instanceof ObjectNode object) {
+                return object;
             }
         } catch (IllegalArgumentException e) {
             // told below
         }
         throw new Problem(HttpStatus.BAD_REQUEST, "write a JSON object: {\"entity\": \"order\", \"repair\": \"none\"}");
-    }
-
-    private static Problem refused(String member, String message) {
-        return new Problem(
-                HttpStatus.UNPROCESSABLE_ENTITY,
-                member + ": " + message,
-                List.of(new Schema.Problem("/" + member, member, message)));
     }
 }

@@ -2,6 +2,7 @@ package dev.twinsync.benchmark;
 
 import static org.awaitility.Awaitility.await;
 
+import dev.twinsync.Uncommitted;
 import dev.twinsync.devservices.Broker;
 import dev.twinsync.devservices.MiniProgram;
 import dev.twinsync.devservices.Postgres;
@@ -172,14 +173,7 @@ class LogBenchmarkIT extends Figures {
 
     /** How many observations of an entity Kafka has. */
     private LongSupplier observed(String entity) throws Exception {
-        String topic = entity + ".observed";
-        Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
-        admin.describeTopics(List.of(topic))
-                .allTopicNames()
-                .get()
-                .get(topic)
-                .partitions()
-                .forEach(partition -> ends.put(new TopicPartition(topic, partition.partition()), OffsetSpec.latest()));
+        Map<TopicPartition, OffsetSpec> ends = Uncommitted.ends(admin, entity + ".observed");
         return () -> {
             try {
                 return admin.listOffsets(ends).all().get().values().stream()
