@@ -186,7 +186,18 @@ final class Shop {
     }
 
     void load(int orders, int deleted) {
+        captured();
         load(orders, deleted, false);
+    }
+
+    /** The first poll has been: one that is still to come would take what is damaged for what was always there. */
+    void captured() {
+        await().atMost(Duration.ofMinutes(2))
+                .until(() -> app.queryForList(
+                                        "select name from sync.cursor where name = 'poll-app-orders' and value ? 'at'",
+                                        String.class)
+                                .size()
+                        == 1);
     }
 
     /** Keeps the digests that the mini-program tells. */

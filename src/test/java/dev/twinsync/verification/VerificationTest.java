@@ -79,13 +79,7 @@ class VerificationTest {
             world = made;
             world.start(USUAL);
             shop = new Shop("ver-", world);
-            await().atMost(Duration.ofMinutes(2))
-                    .until(() -> shop.app
-                                    .queryForList(
-                                            "select name from sync.cursor where name = 'poll-app-orders' and value ? 'at'",
-                                            String.class)
-                                    .size()
-                            == 1);
+            shop.captured();
             shop.sampled();
             timed("filled", () -> {
                 shop.load(orders, deleted, true);
