@@ -2,6 +2,7 @@ package dev.twinsync.operations;
 
 import dev.twinsync.capture.Capture;
 import dev.twinsync.capture.CaptureSchemes;
+import dev.twinsync.flow.KafkaReaders;
 import dev.twinsync.flow.Outages;
 import dev.twinsync.record.Masking;
 import java.time.Duration;
@@ -23,7 +24,8 @@ import org.springframework.stereotype.Component;
 
 /**
  * Each flow by its name: whether it runs, and if not, since when and why. A flow that was suspended by an outage waits,
- * and goes on by itself; a poll that does not get through, or has no turn any more, is down.
+ * and goes on by itself; a poll that does not get through, or has no turn any more, is down; a batch that takes long is
+ * a warning.
  */
 @Component("flowsHealthContributor")
 class FlowHealth implements CompositeHealthContributor {
@@ -35,13 +37,21 @@ class FlowHealth implements CompositeHealthContributor {
 
     private final CamelContext camel;
     private final Outages outages;
+    private final KafkaReaders readers;
     private final Capture capture;
     private final CaptureSchemes schemes;
     private final Flows flows;
 
-    FlowHealth(CamelContext camel, Outages outages, Capture capture, CaptureSchemes schemes, Flows flows) {
+    FlowHealth(
+            CamelContext camel,
+            Outages outages,
+            KafkaReaders readers,
+            Capture capture,
+            CaptureSchemes schemes,
+            Flows flows) {
         this.camel = camel;
         this.outages = outages;
+        this.readers = readers;
         this.capture = capture;
         this.schemes = schemes;
         this.flows = flows;
@@ -101,6 +111,12 @@ class FlowHealth implements CompositeHealthContributor {
         String trouble = capture.troubles().get(id);
         if (trouble != null) {
             return Health.down().withDetail("cause", Masking.inText(trouble)).build();
+        }
+        String slow = readers.trouble(route);
+        if (slow != null) {
+            return Health.status(NeighbourHealth.WARNING)
+                    .withDetail("cause", slow)
+                    .build();
         }
         // the turns of polls and sweeps are counted; other clocks look after themselves
         boolean looks = id.startsWith("poll-") || id.startsWith("sweep-");
