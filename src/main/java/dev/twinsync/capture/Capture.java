@@ -10,6 +10,7 @@ import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import dev.twinsync.record.Schemas;
 import dev.twinsync.record.Times;
+import dev.twinsync.state.Echoes;
 import dev.twinsync.state.Observations;
 import dev.twinsync.state.Records;
 import java.net.URLEncoder;
@@ -61,6 +62,7 @@ public class Capture {
     private final Schemas schemas;
     private final Records records;
     private final Observations observations;
+    private final Echoes echoes;
     private final Clocks clocks;
     private final CamelContext camel;
     private final ProducerTemplate template;
@@ -84,6 +86,7 @@ public class Capture {
             Schemas schemas,
             Records records,
             Observations observations,
+            Echoes echoes,
             Clocks clocks,
             CamelContext camel,
             ProducerTemplate template,
@@ -94,6 +97,7 @@ public class Capture {
         this.schemas = schemas;
         this.records = records;
         this.observations = observations;
+        this.echoes = echoes;
         this.clocks = clocks;
         this.camel = camel;
         this.template = template;
@@ -260,7 +264,7 @@ public class Capture {
                 }
                 readings.add(reading(system, schema, id, item, ticks));
             }
-            observations.publish(readings);
+            observations.publish(echoes.without(system, schema, readings));
             String next = page.path("next").asText(null);
             if (next != null && !next.equals(after)) {
                 after = next;
@@ -330,7 +334,8 @@ public class Capture {
     private void read(String system, Schema schema, Collection<String> ids) {
         if (!ids.isEmpty()) {
             List<Observation> readings = readings(system, schema, ids);
-            observations.publish(isTable(system, schema) ? readings : confirmed(system, schema, readings));
+            List<Observation> news = echoes.without(system, schema, readings);
+            observations.publish(isTable(system, schema) ? news : confirmed(system, schema, news));
         }
     }
 

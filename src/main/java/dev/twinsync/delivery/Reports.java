@@ -34,8 +34,7 @@ class Reports implements MergeReports {
 
     @Override
     public void merged(String entity, Observation observation, Merge.Result result) {
-        metrics.observed(entity, observation.system(), result.outcome().name().toLowerCase(Locale.ROOT));
-        metrics.merged(entity, observation.system(), Duration.between(observation.observedAt(), Instant.now()));
+        counted(entity, observation, result.outcome());
         result.conflicts().forEach(c -> {
             String rule = c.rule().name().toLowerCase(Locale.ROOT);
             metrics.conflicted(entity, rule);
@@ -50,6 +49,16 @@ class Reports implements MergeReports {
                     result.golden().version(),
                     Observations.traceId(observation.traceparent()));
         });
+    }
+
+    @Override
+    public void echo(String entity, Observation reading) {
+        counted(entity, reading, Merge.Outcome.UNCHANGED);
+    }
+
+    private void counted(String entity, Observation o, Merge.Outcome outcome) {
+        metrics.observed(entity, o.system(), outcome.name().toLowerCase(Locale.ROOT));
+        metrics.merged(entity, o.system(), Duration.between(o.observedAt(), Instant.now()));
     }
 
     @Override

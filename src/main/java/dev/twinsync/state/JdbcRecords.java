@@ -1,5 +1,7 @@
 package dev.twinsync.state;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -27,6 +29,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Function;
+import java.util.stream.Stream;
 import org.springframework.jdbc.core.ConnectionCallback;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.stereotype.Component;
@@ -134,6 +138,24 @@ class JdbcRecords implements Records {
             update base b set digest = shown.digest from shown
             where b.entity = shown.entity and b.id = shown.id and b.system = shown.system""";
 
+    private static final String ALIKE = """
+            select b.* from (select ?::text as entity, s.* from unnest(?::text[], ?::text[]) as s (id, position) offset 0) as u
+            join base b on b.entity = u.entity and b.id = u.id and b.system = ? and b.position = u.position
+            where b.known and b.present and not b.doubt""";
+
+    private static final String SETTLE = """
+            with settled as (
+              select b.entity, b.id, b.system, u.detail, u.tick_began, u.tick_ended, u.observed_at, u.digest
+              from (select ?::text as entity, ?::text as system, s.* from unnest(?::text[], ?::bigint[], ?::text[], ?::bigint[],
+                ?::bigint[], ?::timestamptz[], ?::text[])
+                as s (id, revision, detail, tick_began, tick_ended, observed_at, digest) offset 0) as u
+              join base b on b.entity = u.entity and b.id = u.id and b.system = u.system and b.revision = u.revision
+              for no key update of b skip locked)
+            update base b set detail = u.detail::json, tick_began = u.tick_began, tick_ended = u.tick_ended,
+              observed_at = u.observed_at, digest = u.digest, revision = b.revision + 1
+            from settled u where b.entity = u.entity and b.id = u.id and b.system = u.system
+            returning b.id""";
+
     private static final String SAVE_CONFLICTS = """
             insert into conflict (entity, record_id, path, system, losing, winning, winner, rule, field_version)
             select ?, u.id, u.path, u.system, u.losing::jsonb, u.winning::jsonb, u.winner, u.rule, u.field_version
@@ -195,7 +217,7 @@ class JdbcRecords implements Records {
             if (held != null) {
                 Parsed golden = parsed.get(id);
                 JsonNode values = golden != null && golden.is(held) ? golden.json : Json.stored(held);
-                bases.computeIfAbsent(id, k -> new HashMap<>()).put(of, base(row, values));
+                bases.computeIfAbsent(id, k -> new HashMap<>()).put(of, base(row, new Stored(values)));
             }
             Golden judged = goldens.get(id);
             deliveries
@@ -526,6 +548,67 @@ class JdbcRecords implements Records {
     }
 
     @Override
+    public Map<String, Held> alike(
+            String entity,
+            String system,
+            Map<String, String> positions,
+            Function<String, Map<String, JsonNode>> shown) {
+        Map<String, Held> alike = new HashMap<>();
+        jdbc.query(
+                connection -> {
+                    PreparedStatement s = connection.prepareStatement(ALIKE);
+                    s.setString(1, entity);
+                    s.setArray(2, texts(connection, positions.keySet().stream()));
+                    s.setArray(3, texts(connection, positions.values().stream()));
+                    s.setString(4, system);
+                    return s;
+                },
+                row -> {
+                    String id = row.getString("id");
+                    Map<String, JsonNode> values = shown.apply(id);
+                    // equal values are equal texts: what is held need not be read
+                    if (values != null
+                            && Arrays.equals(row.getBytes("held"), held(values).getBytes(UTF_8))) {
+                        alike.put(id, new Held(base(row, new HashMap<>(values)), row.getString("digest")));
+                    }
+                });
+        return alike;
+    }
+
+    @Override
+    public Set<String> settle(String entity, String system, Map<String, Settled> settled) {
+        List<Map.Entry<String, Settled>> rows = List.copyOf(settled.entrySet());
+        return new HashSet<>(jdbc.query(
+                connection -> {
+                    PreparedStatement s = connection.prepareStatement(SETTLE);
+                    s.setString(1, entity);
+                    s.setString(2, system);
+                    s.setArray(3, texts(connection, rows.stream().map(Map.Entry::getKey)));
+                    s.setArray(4, longs(connection, bases(rows).map(Base::revision)));
+                    s.setArray(5, texts(connection, bases(rows).map(JdbcRecords::detail)));
+                    s.setArray(6, longs(connection, bases(rows).map(base -> base.ticks()
+                            .began())));
+                    s.setArray(7, longs(connection, bases(rows).map(base -> base.ticks()
+                            .ended())));
+                    s.setArray(
+                            8,
+                            texts(
+                                    connection,
+                                    rows.stream()
+                                            .map(row ->
+                                                    Times.text(row.getValue().observedAt()))));
+                    s.setArray(9, texts(connection, rows.stream().map(row -> row.getValue()
+                            .digest())));
+                    return s;
+                },
+                (row, n) -> row.getString(1)));
+    }
+
+    private static Stream<Base> bases(List<Map.Entry<String, Settled>> rows) {
+        return rows.stream().map(row -> row.getValue().base());
+    }
+
+    @Override
     public List<DueKey> due(String entity, String system, Instant before, DueKey after, int limit) {
         return jdbc.query(
                 """
@@ -562,15 +645,15 @@ class JdbcRecords implements Records {
     }
 
     // arrays of these very types go over the wire as bytes; as Object[] they would be spelled out and escaped
-    private static Array texts(Connection connection, java.util.stream.Stream<String> values) throws SQLException {
+    private static Array texts(Connection connection, Stream<String> values) throws SQLException {
         return connection.createArrayOf("text", values.toArray(String[]::new));
     }
 
-    private static Array longs(Connection connection, java.util.stream.Stream<Long> values) throws SQLException {
+    private static Array longs(Connection connection, Stream<Long> values) throws SQLException {
         return connection.createArrayOf("bigint", values.toArray(Long[]::new));
     }
 
-    private static Array booleans(Connection connection, java.util.stream.Stream<Boolean> values) throws SQLException {
+    private static Array booleans(Connection connection, Stream<Boolean> values) throws SQLException {
         return connection.createArrayOf("boolean", values.toArray(Boolean[]::new));
     }
 
@@ -659,7 +742,11 @@ class JdbcRecords implements Records {
 
     /** What to write of the values held; null where the row is to keep what it has. */
     private static String held(Base base) {
-        return base.revision() > 0 && base.held() instanceof Stored ? null : Json.text(new TreeMap<>(base.held()));
+        return base.revision() > 0 && base.held() instanceof Stored ? null : held(base.held());
+    }
+
+    private static String held(Map<String, JsonNode> values) {
+        return Json.text(new TreeMap<>(values));
     }
 
     private static String detail(Base base) {
@@ -700,7 +787,7 @@ class JdbcRecords implements Records {
         return Json.text(detail);
     }
 
-    private static Base base(ResultSet row, JsonNode held) throws SQLException {
+    private static Base base(ResultSet row, Map<String, JsonNode> held) throws SQLException {
         byte[] text = row.getBytes("detail");
         JsonNode detail = text == null ? Json.MAPPER.createObjectNode() : Json.stored(text);
         Set<String> unusable = new HashSet<>();
@@ -723,7 +810,7 @@ class JdbcRecords implements Records {
                 row.getString("system"),
                 row.getBoolean("known"),
                 row.getBoolean("present"),
-                new Stored(held),
+                held,
                 unusable,
                 row.getString("position"),
                 new Ticks(row.getLong("tick_began"), row.getLong("tick_ended")),

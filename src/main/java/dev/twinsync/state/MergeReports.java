@@ -13,6 +13,9 @@ public interface MergeReports {
     /** One observation was merged, whatever the outcome. */
     void merged(String entity, Observation observation, Merge.Result result);
 
+    /** A reading was an echo: it need not be merged. */
+    void echo(String entity, Observation reading);
+
     /** A record of the topic is no observation, or can't be merged: it becomes a dead letter; throws where that can't be kept. */
     void poison(String entity, Exchange record, Exception cause);
 

@@ -7,6 +7,8 @@ import java.time.Instant;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Function;
 
 /**
  * The store of golden records, bases, conflicts and history. Reads and writes are sets: one round trip whatever the
@@ -145,6 +147,28 @@ public interface Records {
      * @param fields {path: {from, to}} or null
      */
     record Event(String kind, String system, Long version, JsonNode fields, String rule, JsonNode loser, String note) {}
+
+    /**
+     * The bases of a system that hold, at the very position of a reading, the very values that it shows; by id.
+     *
+     * @param positions of readings, by id
+     * @param shown gives a reading's values in normal form, and is asked for no others; null: they can't be used
+     */
+    Map<String, Held> alike(
+            String entity, String system, Map<String, String> positions, Function<String, Map<String, JsonNode>> shown);
+
+    /** @param digest see {@link BaseChange#digest} */
+    record Held(Base base, String digest) {}
+
+    /**
+     * Replaces what bases say of themselves, and nothing that they hold; a row that another writer has is passed over.
+     *
+     * @return the ids that were written
+     */
+    Set<String> settle(String entity, String system, Map<String, Settled> settled);
+
+    /** @param base with the revision that was read */
+    record Settled(Base base, Instant observedAt, String digest) {}
 
     /** A record that is due, in the order in which it became so. */
     record DueKey(Instant since, String id) {

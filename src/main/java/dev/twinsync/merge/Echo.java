@@ -1,0 +1,58 @@
+package dev.twinsync.merge;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * What every write of ours comes back as: a reading that shows, at the position that the base has, just what the base
+ * holds. The merge of such a reading changes nothing but the base's account of it, so it needs no golden record.
+ */
+public final class Echo {
+
+    private Echo() {}
+
+    /**
+     * The base as the merge would leave it; null where the reading may be more than an echo and the merge must decide:
+     * a doubt, an answer that is still out, a push or a field that could not be read, a look that began before the base
+     * was known.
+     *
+     * @param reading at the base's own position
+     * @param row its values in normal form, which the base holds to the last one
+     */
+    public static Base of(Base base, Observation reading, Map<String, JsonNode> row) {
+        boolean plain = base.known()
+                && base.exists()
+                && !base.doubt()
+                && base.intents().isEmpty()
+                && base.stated().isEmpty()
+                && base.unusable().isEmpty()
+                && (base.wrote() == null || base.wrote().equals(reading.position()));
+        boolean shown = reading.kind() == Observation.Kind.READING
+                && reading.exists()
+                && reading.position() != null
+                && reading.position().equals(base.position())
+                && reading.ticks().began() > base.ticks().ended();
+        if (!plain || !shown) {
+            return null;
+        }
+        Map<String, JsonNode> sent = new HashMap<>(base.sent());
+        sent.entrySet().removeIf(e -> Due.same(e.getValue(), row.get(e.getKey())));
+        return new Base(
+                base.system(),
+                true,
+                true,
+                base.held(),
+                base.unusable(),
+                base.position(),
+                reading.ticks(),
+                false,
+                base.doubtAt(),
+                base.intents(),
+                sent,
+                base.stated(),
+                null,
+                base.seen(),
+                base.revision());
+    }
+}
