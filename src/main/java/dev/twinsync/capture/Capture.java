@@ -140,7 +140,10 @@ public class Capture {
 
     /** Reads records by their keys now and publishes the readings; used to settle what is in doubt. */
     public void readNow(String system, String entity, Collection<String> ids) {
-        read(system, schemas.of(entity), ids);
+        Schema schema = schemas.of(entity);
+        // by the very flow whose write may be under way: it can't be waited for
+        List<Observation> readings = ids.isEmpty() ? List.of() : readings(system, schema, ids);
+        publish(system, schema, echoes.without(system, schema, readings));
     }
 
     /** What a system holds of a record at this moment, read by its key for a person to see; nothing is published. */
@@ -264,7 +267,7 @@ public class Capture {
                 }
                 readings.add(reading(system, schema, id, item, ticks));
             }
-            observations.publish(echoes.without(system, schema, readings));
+            observations.publish(echoes.awaited(system, schema, readings));
             String next = page.path("next").asText(null);
             if (next != null && !next.equals(after)) {
                 after = next;
@@ -334,9 +337,12 @@ public class Capture {
     private void read(String system, Schema schema, Collection<String> ids) {
         if (!ids.isEmpty()) {
             List<Observation> readings = readings(system, schema, ids);
-            List<Observation> news = echoes.without(system, schema, readings);
-            observations.publish(isTable(system, schema) ? news : confirmed(system, schema, news));
+            publish(system, schema, echoes.awaited(system, schema, readings));
         }
+    }
+
+    private void publish(String system, Schema schema, List<Observation> news) {
+        observations.publish(isTable(system, schema) ? news : confirmed(system, schema, news));
     }
 
     /**

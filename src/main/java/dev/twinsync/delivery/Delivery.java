@@ -23,6 +23,7 @@ import dev.twinsync.state.Records.BaseChange;
 import dev.twinsync.state.Records.Change;
 import dev.twinsync.state.Records.Snapshot;
 import dev.twinsync.state.Topics;
+import dev.twinsync.state.UnderWay;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -72,6 +73,7 @@ public class Delivery {
     private final Records records;
     private final Capture capture;
     private final Outages outages;
+    private final UnderWay underWay;
     private final DeadLetters deadLetters;
     private final SyncMetrics metrics;
     private final CamelContext camel;
@@ -100,6 +102,7 @@ public class Delivery {
             Records records,
             Capture capture,
             Outages outages,
+            UnderWay underWay,
             DeadLetters deadLetters,
             SyncMetrics metrics,
             CamelContext camel,
@@ -114,6 +117,7 @@ public class Delivery {
         this.records = records;
         this.capture = capture;
         this.outages = outages;
+        this.underWay = underWay;
         this.deadLetters = deadLetters;
         this.metrics = metrics;
         this.camel = camel;
@@ -315,8 +319,11 @@ public class Delivery {
                         item.version()))
                 .toList();
         if (!open.isEmpty()) {
-            List<Target.Result> results = policy.patiently(() -> target.write(system, schema, open));
-            settle(system, schema, snapshots, open, results, keys, told);
+            List<String> written = open.stream().map(Target.Item::id).toList();
+            underWay.during(system, schema.entity(), written, () -> {
+                List<Target.Result> results = policy.patiently(() -> target.write(system, schema, open));
+                settle(system, schema, snapshots, open, results, keys, told);
+            });
         }
         if (!lost.isEmpty()) {
             // merged in between: what is due now is due again

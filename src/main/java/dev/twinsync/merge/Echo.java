@@ -14,7 +14,7 @@ public final class Echo {
 
     /**
      * The base as the merge would leave it; null where the reading may be more than an echo and the merge must decide:
-     * a doubt, an answer that is still out, a push or a field that could not be read, a look that began before the base
+     * a doubt, an answer that is still out, a push or a field that could not be read, a look that ended before the base
      * was known.
      *
      * @param reading at the base's own position
@@ -32,7 +32,7 @@ public final class Echo {
                 && reading.exists()
                 && reading.position() != null
                 && reading.position().equals(base.position())
-                && reading.ticks().began() > base.ticks().ended();
+                && reading.ticks().ended() >= base.ticks().began();
         if (!plain || !shown) {
             return null;
         }
@@ -45,7 +45,8 @@ public final class Echo {
                 base.held(),
                 base.unusable(),
                 base.position(),
-                reading.ticks(),
+                // begun before our write was answered, it is no newer than the answer
+                reading.ticks().began() > base.ticks().ended() ? reading.ticks() : base.ticks(),
                 false,
                 base.doubtAt(),
                 base.intents(),

@@ -7,6 +7,7 @@ import dev.twinsync.merge.Observation;
 import dev.twinsync.record.Schema;
 import dev.twinsync.state.Records.Held;
 import dev.twinsync.state.Records.Settled;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -23,12 +24,28 @@ import org.springframework.stereotype.Component;
 @Component
 public class Echoes {
 
+    /** What the answer of a write takes to be stored, at most; a reading that waits for longer goes to the merge. */
+    private static final Duration PATIENCE = Duration.ofMillis(300);
+
     private final Records records;
+    private final UnderWay underWay;
     private final MergeReports reports;
 
-    Echoes(Records records, MergeReports reports) {
+    Echoes(Records records, UnderWay underWay, MergeReports reports) {
         this.records = records;
+        this.underWay = underWay;
         this.reports = reports;
+    }
+
+    /**
+     * The same once the writes of ours that the readings may show have been answered, or not for a while.
+     *
+     * @return the readings that may be more than echoes, in their order
+     */
+    public List<Observation> awaited(String system, Schema schema, List<Observation> readings) {
+        underWay.awaitNone(
+                system, schema.entity(), readings.stream().map(Observation::id).toList(), PATIENCE);
+        return without(system, schema, readings);
     }
 
     /** @return the readings that may be more than echoes, in their order */

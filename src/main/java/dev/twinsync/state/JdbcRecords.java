@@ -138,23 +138,25 @@ class JdbcRecords implements Records {
             update base b set digest = shown.digest from shown
             where b.entity = shown.entity and b.id = shown.id and b.system = shown.system""";
 
+    /** One by one by the key: a plan that joins was made when the table was small, and is kept while it grows. */
     private static final String ALIKE = """
-            select b.* from (select ?::text as entity, s.* from unnest(?::text[], ?::text[]) as s (id, position) offset 0) as u
-            join base b on b.entity = u.entity and b.id = u.id and b.system = ? and b.position = u.position
-            where b.known and b.present and not b.doubt""";
+            select b.* from unnest(?::text[], ?::text[]) as u (id, position)
+            cross join lateral (select * from base
+              where entity = ? and id = u.id and system = ? and known and present and not doubt offset 0) as b
+            where b.position = u.position""";
 
+    /** Found by the key alone, see {@link #SAVE_BASES}; what would be a new row is none that was read. */
     private static final String SETTLE = """
-            with settled as (
-              select b.entity, b.id, b.system, u.detail, u.tick_began, u.tick_ended, u.observed_at, u.digest
-              from (select ?::text as entity, ?::text as system, s.* from unnest(?::text[], ?::bigint[], ?::text[], ?::bigint[],
-                ?::bigint[], ?::timestamptz[], ?::text[])
-                as s (id, revision, detail, tick_began, tick_ended, observed_at, digest) offset 0) as u
-              join base b on b.entity = u.entity and b.id = u.id and b.system = u.system and b.revision = u.revision
-              for no key update of b skip locked)
-            update base b set detail = u.detail::json, tick_began = u.tick_began, tick_ended = u.tick_ended,
-              observed_at = u.observed_at, digest = u.digest, revision = b.revision + 1
-            from settled u where b.entity = u.entity and b.id = u.id and b.system = u.system
-            returning b.id""";
+            insert into base as b (entity, id, system, held, detail, tick_began, tick_ended, observed_at, digest, revision)
+            select ?, u.id, ?, 'null', u.detail::json, u.tick_began, u.tick_ended, u.observed_at, u.digest, u.revision + 1
+            from unnest(?::text[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::timestamptz[], ?::text[])
+              as u (id, revision, detail, tick_began, tick_ended, observed_at, digest)
+            order by u.id
+            on conflict (entity, id, system) do update set
+              detail = excluded.detail, tick_began = excluded.tick_began, tick_ended = excluded.tick_ended,
+              observed_at = excluded.observed_at, digest = excluded.digest, revision = excluded.revision
+            where b.revision = excluded.revision - 1
+            returning id, json_typeof(b.held) = 'object'""";
 
     private static final String SAVE_CONFLICTS = """
             insert into conflict (entity, record_id, path, system, losing, winning, winner, rule, field_version)
@@ -557,9 +559,9 @@ class JdbcRecords implements Records {
         jdbc.query(
                 connection -> {
                     PreparedStatement s = connection.prepareStatement(ALIKE);
-                    s.setString(1, entity);
-                    s.setArray(2, texts(connection, positions.keySet().stream()));
-                    s.setArray(3, texts(connection, positions.values().stream()));
+                    s.setArray(1, texts(connection, positions.keySet().stream()));
+                    s.setArray(2, texts(connection, positions.values().stream()));
+                    s.setString(3, entity);
                     s.setString(4, system);
                     return s;
                 },
@@ -578,30 +580,38 @@ class JdbcRecords implements Records {
     @Override
     public Set<String> settle(String entity, String system, Map<String, Settled> settled) {
         List<Map.Entry<String, Settled>> rows = List.copyOf(settled.entrySet());
-        return new HashSet<>(jdbc.query(
-                connection -> {
-                    PreparedStatement s = connection.prepareStatement(SETTLE);
-                    s.setString(1, entity);
-                    s.setString(2, system);
-                    s.setArray(3, texts(connection, rows.stream().map(Map.Entry::getKey)));
-                    s.setArray(4, longs(connection, bases(rows).map(Base::revision)));
-                    s.setArray(5, texts(connection, bases(rows).map(JdbcRecords::detail)));
-                    s.setArray(6, longs(connection, bases(rows).map(base -> base.ticks()
-                            .began())));
-                    s.setArray(7, longs(connection, bases(rows).map(base -> base.ticks()
-                            .ended())));
-                    s.setArray(
-                            8,
-                            texts(
-                                    connection,
-                                    rows.stream()
-                                            .map(row ->
-                                                    Times.text(row.getValue().observedAt()))));
-                    s.setArray(9, texts(connection, rows.stream().map(row -> row.getValue()
-                            .digest())));
-                    return s;
-                },
-                (row, n) -> row.getString(1)));
+        Set<String> written = transaction.execute(status -> {
+            Set<String> replaced = new HashSet<>();
+            jdbc.query(connection -> settle(connection, entity, system, rows), row -> {
+                if (row.getBoolean(2)) {
+                    replaced.add(row.getString(1));
+                } else {
+                    status.setRollbackOnly();
+                }
+            });
+            return status.isRollbackOnly() ? Set.of() : replaced;
+        });
+        return written == null ? Set.of() : written;
+    }
+
+    private static PreparedStatement settle(
+            Connection connection, String entity, String system, List<Map.Entry<String, Settled>> rows)
+            throws SQLException {
+        PreparedStatement s = connection.prepareStatement(SETTLE);
+        s.setString(1, entity);
+        s.setString(2, system);
+        s.setArray(3, texts(connection, rows.stream().map(Map.Entry::getKey)));
+        s.setArray(4, longs(connection, bases(rows).map(Base::revision)));
+        s.setArray(5, texts(connection, bases(rows).map(JdbcRecords::detail)));
+        s.setArray(6, longs(connection, bases(rows).map(base -> base.ticks().began())));
+        s.setArray(7, longs(connection, bases(rows).map(base -> base.ticks().ended())));
+        s.setArray(
+                8,
+                texts(
+                        connection,
+                        rows.stream().map(row -> Times.text(row.getValue().observedAt()))));
+        s.setArray(9, texts(connection, rows.stream().map(row -> row.getValue().digest())));
+        return s;
     }
 
     private static Stream<Base> bases(List<Map.Entry<String, Settled>> rows) {

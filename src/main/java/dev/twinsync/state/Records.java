@@ -161,9 +161,9 @@ public interface Records {
     record Held(Base base, String digest) {}
 
     /**
-     * Replaces what bases say of themselves, and nothing that they hold; a row that another writer has is passed over.
+     * Replaces what bases say of themselves, and nothing that they hold.
      *
-     * @return the ids that were written
+     * @return the ids that were written: those of which no other writer was faster
      */
     Set<String> settle(String entity, String system, Map<String, Settled> settled);
 

@@ -271,4 +271,86 @@ class JdbcRecordsTest {
     void theClockOfTicksOnlyGrows() {
         assertThat(records.tick()).isLessThan(records.tick());
     }
+
+    private static Base written(String id, String position) {
+        Base base = new Base(
+                "mini",
+                true,
+                true,
+                Map.of("nickname", TextNode.valueOf("张三")),
+                Set.of(),
+                position,
+                new Ticks(5, 6),
+                false,
+                -1,
+                Map.of(),
+                Map.of("nickname", TextNode.valueOf("张三")),
+                Map.of(),
+                position,
+                1,
+                0);
+        assertThat(records.save("user", List.of(change(golden(id, 1, "张三"), 0, base(base, false)))))
+                .isEmpty();
+        return base;
+    }
+
+    private static Map<String, Records.Held> alike(String id, String position, String nickname) {
+        return records.alike(
+                "user", "mini", Map.of(id, position), of -> Map.of("nickname", TextNode.valueOf(nickname)));
+    }
+
+    @Test
+    void aBaseIsAlikeAtItsPositionWithItsValuesOnly() {
+        written("alike", "p1");
+        Base found = alike("alike", "p1", "张三").get("alike").base();
+        assertThat(found.wrote()).isEqualTo("p1");
+        assertThat(found.held()).isEqualTo(Map.of("nickname", TextNode.valueOf("张三")));
+        assertThat(alike("alike", "p2", "张三")).isEmpty();
+        assertThat(alike("alike", "p1", "李四")).isEmpty();
+        assertThat(records.alike("user", "mini", Map.of("alike", "p1"), id -> null))
+                .isEmpty();
+        assertThat(records.alike("user", "app", Map.of("alike", "p1"), id -> found.held()))
+                .isEmpty();
+    }
+
+    @Test
+    void aBaseIsSettledUnlessAnotherWriterWasFaster() {
+        written("settled", "p1");
+        Base read = alike("settled", "p1", "张三").get("settled").base();
+        Base left = new Base(
+                "mini",
+                true,
+                true,
+                read.held(),
+                Set.of(),
+                "p1",
+                new Ticks(8, 9),
+                false,
+                -1,
+                Map.of(),
+                Map.of(),
+                Map.of(),
+                null,
+                1,
+                read.revision());
+        var settled = Map.of("settled", new Records.Settled(left, TIME, "d1"));
+        assertThat(records.settle("user", "mini", settled)).containsExactly("settled");
+        Records.Held now = alike("settled", "p1", "张三").get("settled");
+        assertThat(now.digest()).isEqualTo("d1");
+        assertThat(now.base().wrote()).isNull();
+        assertThat(now.base().sent()).isEmpty();
+        assertThat(now.base().ticks()).isEqualTo(new Ticks(8, 9));
+        assertThat(now.base().revision()).isEqualTo(read.revision() + 1);
+        assertThat(records.settle("user", "mini", settled)).isEmpty();
+    }
+
+    @Test
+    void aBaseThatHasGoneIsNotMadeAgain() {
+        Base never = written("gone", "p1");
+        jdbc.update("delete from base where id = 'gone'");
+        assertThat(records.settle("user", "mini", Map.of("gone", new Records.Settled(never, TIME, "d1"))))
+                .isEmpty();
+        assertThat(jdbc.queryForObject("select count(*) from base where id = 'gone'", Long.class))
+                .isZero();
+    }
 }
