@@ -96,10 +96,11 @@ public class KafkaClients {
     static class OfFlows {
 
         @Bean
-        ComponentCustomizer kafkaClientSettings(KafkaClients clients) {
-            return ComponentCustomizer.forType(
-                    KafkaComponent.class,
-                    kafka -> kafka.getConfiguration().getAdditionalProperties().putAll(clients.passed()));
+        ComponentCustomizer kafkaClientSettings(KafkaClients clients, KafkaReaders readers) {
+            return ComponentCustomizer.forType(KafkaComponent.class, kafka -> {
+                kafka.getConfiguration().getAdditionalProperties().putAll(clients.passed());
+                kafka.setKafkaClientFactory(readers);
+            });
         }
     }
 }

@@ -60,7 +60,7 @@ class EchoesTest {
             consumer.seekToBeginning(partitions);
             while (ends.entrySet().stream().anyMatch(end -> consumer.position(end.getKey()) < end.getValue())) {
                 for (ConsumerRecord<String, byte[]> one : consumer.poll(Duration.ofMillis(200))) {
-                    if (one.key().startsWith(prefix)) {
+                    if (one.key() != null && one.key().startsWith(prefix)) {
                         systems.add(
                                 new String(one.headers().lastHeader("ce_source").value(), StandardCharsets.UTF_8));
                     }
