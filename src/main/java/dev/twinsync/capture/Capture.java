@@ -39,7 +39,8 @@ import org.springframework.stereotype.Component;
 
 /**
  * Capture by polling, and readings by key. Whatever learns that a key changed, the record is read by the one flow
- * {@code read-<system>-<entities>}; an observation is in Kafka before a cursor moves.
+ * {@code read-<system>-<entities>}; an observation is in Kafka before a cursor moves,
+ * but for echoes, which are settled at once.
  */
 @Component("capture")
 public class Capture {
@@ -141,9 +142,8 @@ public class Capture {
     /** Reads records by their keys now and publishes the readings; used to settle what is in doubt. */
     public void readNow(String system, String entity, Collection<String> ids) {
         Schema schema = schemas.of(entity);
-        // by the very flow whose write may be under way: it can't be waited for
-        List<Observation> readings = ids.isEmpty() ? List.of() : readings(system, schema, ids);
-        publish(system, schema, echoes.without(system, schema, readings));
+        // whoever asks for a reading gets it merged, be it an echo
+        publish(system, schema, ids.isEmpty() ? List.of() : readings(system, schema, ids));
     }
 
     /** What a system holds of a record at this moment, read by its key for a person to see; nothing is published. */
@@ -267,7 +267,7 @@ public class Capture {
                 }
                 readings.add(reading(system, schema, id, item, ticks));
             }
-            observations.publish(echoes.awaited(system, schema, readings));
+            echoes.pass(system, schema, readings, observations::publish);
             String next = page.path("next").asText(null);
             if (next != null && !next.equals(after)) {
                 after = next;
@@ -337,7 +337,7 @@ public class Capture {
     private void read(String system, Schema schema, Collection<String> ids) {
         if (!ids.isEmpty()) {
             List<Observation> readings = readings(system, schema, ids);
-            publish(system, schema, echoes.awaited(system, schema, readings));
+            echoes.pass(system, schema, readings, news -> publish(system, schema, news));
         }
     }
 

@@ -29,7 +29,7 @@ import org.springframework.stereotype.Component;
  * <p>Camel 4.17 tells a reader by a single word that it is to pause or to go on. A word that comes while the reader acts
  * on the one before is overwritten and lost: one reader of a flow that runs stays paused for good, or one of a flow that
  * somebody has paused reads on; and partitions that come to a paused reader are read at once. So each reader looks,
- * before it asks Kafka, at whether its flow is suspended, and pauses or resumes what it has by that.
+ * when it asks Kafka, at whether its flow is suspended, and pauses or resumes what it has by that.
  *
  * <p>A reader whose polling fails while its flow is suspended ends for good, and the flow counts as started all the
  * same. A flow that lacks a reader is started anew.
@@ -90,7 +90,14 @@ public class KafkaReaders extends DefaultKafkaClientFactory {
                 pause(assignment());
             }
             paused = !assignment().isEmpty() && paused().containsAll(assignment());
-            return super.poll(timeout);
+            ConsumerRecords<Object, Object> records = super.poll(timeout);
+            if (flow == null || records.isEmpty() || !isSuspended(flow)) {
+                return records;
+            }
+            // of partitions that have just come, or read while the flow was suspended: they are read again
+            records.partitions().forEach(p -> seek(p, records.records(p).get(0).offset()));
+            pause(assignment());
+            return ConsumerRecords.empty();
         }
 
         @Override
@@ -112,14 +119,20 @@ public class KafkaReaders extends DefaultKafkaClientFactory {
         }
     }
 
+    /** The flow that has the group for itself, or null: a group without a name is made up anew by each start. */
     private Route flow(String group) {
+        Route found = null;
         for (Route route : camel.getRoutes()) {
-            if (route.getEndpoint() instanceof KafkaEndpoint kafka
+            if (group != null
+                    && route.getEndpoint() instanceof KafkaEndpoint kafka
                     && group.equals(kafka.getConfiguration().getGroupId())) {
-                return route;
+                if (found != null) {
+                    return null;
+                }
+                found = route;
             }
         }
-        return null;
+        return found;
     }
 
     // by its consumer: that is suspended before the route is, and goes on before it
@@ -148,14 +161,16 @@ public class KafkaReaders extends DefaultKafkaClientFactory {
     }
 
     String trouble(Route flow, Instant now) {
-        if (!(flow.getEndpoint() instanceof KafkaEndpoint kafka) || !isStarted(flow)) {
+        if (!(flow.getEndpoint() instanceof KafkaEndpoint kafka)
+                || !isStarted(flow)
+                || kafka.getConfiguration().getGroupId() == null) {
             return null;
         }
         for (Reader reader : reading(kafka)) {
             Duration silent = Duration.between(reader.asked, now);
             if (silent.compareTo(LONGEST_BATCH) > 0) {
-                return "a batch has been worked for " + silent.toSeconds()
-                        + " s: what it waits for is slow, or it hangs; its partitions wait";
+                return "a reader has asked Kafka for nothing for " + silent.toSeconds()
+                        + " s: its batch waits for something slow, or it hangs; stop and start the flow if that goes on";
             }
         }
         return null;
@@ -167,7 +182,8 @@ public class KafkaReaders extends DefaultKafkaClientFactory {
             return;
         }
         for (Route flow : camel.getRoutes()) {
-            if (flow.getEndpoint() instanceof KafkaEndpoint kafka) {
+            if (flow.getEndpoint() instanceof KafkaEndpoint kafka
+                    && flow(kafka.getConfiguration().getGroupId()) == flow) {
                 boolean whole = !isStarted(flow)
                         || reading(kafka).size() >= kafka.getConfiguration().getConsumersCount();
                 int looks = whole ? 0 : missing.getOrDefault(flow.getRouteId(), 0) + 1;
@@ -183,7 +199,7 @@ public class KafkaReaders extends DefaultKafkaClientFactory {
         LOG.warn("{} has lost a reader: it is started anew", flow);
         try {
             camel.getRouteController().stopRoute(flow);
-            // one whose thread has died is still a member of its group, which waits for it
+            // one whose thread has gone without closing it is still a member of its group, which waits for it
             Set<Reader> group = readers.getOrDefault(kafka.getConfiguration().getGroupId(), Set.of());
             group.stream().filter(reader -> !reader.reads()).forEach(Reader::close);
             camel.getRouteController().startRoute(flow);

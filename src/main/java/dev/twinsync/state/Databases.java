@@ -68,7 +68,7 @@ class Databases {
             @Value("${twinsync.sync.db.url}") String url,
             @Value("${twinsync.sync.db.username}") String username,
             @Value("${twinsync.sync.db.password}") String password,
-            @Value("${twinsync.sync.db.pool-size:12}") int size,
+            @Value("${twinsync.sync.db.pool-size:16}") int size,
             @Value("${twinsync.app.db.url}") String appUrl,
             @Value("${twinsync.app.db.username}") String appUsername) {
         // where it is in the app's database, that is the setting to look at

@@ -14,7 +14,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.dao.DataAccessException;
 import org.springframework.stereotype.Component;
+import org.springframework.transaction.TransactionException;
 
 /**
  * Takes the echoes out of what was read, before it goes on its way to the merge: of every change that crosses, half of
@@ -23,6 +28,8 @@ import org.springframework.stereotype.Component;
  */
 @Component
 public class Echoes {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Echoes.class);
 
     /** What the answer of a write takes to be stored, at most; a reading that waits for longer goes to the merge. */
     private static final Duration PATIENCE = Duration.ofMillis(300);
@@ -38,18 +45,26 @@ public class Echoes {
     }
 
     /**
-     * The same once the writes of ours that the readings may show have been answered, or not for a while.
-     *
-     * @return the readings that may be more than echoes, in their order
+     * Hands on the readings that may be more than echoes. Those of records that are being written wait until the answer
+     * is stored, or not for a while; they hold up no other.
      */
-    public List<Observation> awaited(String system, Schema schema, List<Observation> readings) {
-        underWay.awaitNone(
-                system, schema.entity(), readings.stream().map(Observation::id).toList(), PATIENCE);
-        return without(system, schema, readings);
+    public void pass(String system, Schema schema, List<Observation> readings, Consumer<List<Observation>> on) {
+        Set<String> written = underWay.of(
+                system, schema.entity(), readings.stream().map(Observation::id).toList());
+        List<Observation> first = readings.stream()
+                .filter(reading -> !written.contains(reading.id()))
+                .toList();
+        on.accept(without(system, schema, first));
+        if (!written.isEmpty()) {
+            underWay.awaitNone(system, schema.entity(), written, PATIENCE);
+            List<Observation> then = readings.stream()
+                    .filter(reading -> written.contains(reading.id()))
+                    .toList();
+            on.accept(without(system, schema, then));
+        }
     }
 
-    /** @return the readings that may be more than echoes, in their order */
-    public List<Observation> without(String system, Schema schema, List<Observation> readings) {
+    private List<Observation> without(String system, Schema schema, List<Observation> readings) {
         Map<String, Observation> shown = new HashMap<>();
         Map<String, String> positions = new HashMap<>();
         Set<String> twice = new HashSet<>();
@@ -57,7 +72,10 @@ public class Echoes {
             if (shown.put(reading.id(), reading) != null) {
                 twice.add(reading.id());
             }
-            if (reading.exists() && reading.position() != null) {
+            // a position that can't be stored is the merge's to refuse
+            if (reading.exists()
+                    && reading.position() != null
+                    && reading.position().indexOf('\0') < 0) {
                 positions.put(reading.id(), reading.position());
             }
         }
@@ -76,11 +94,12 @@ public class Echoes {
         Map<String, Settled> settled = new HashMap<>();
         alike.forEach((id, held) -> {
             Observation reading = shown.get(id);
-            Base left = Echo.of(held.base(), reading, rows.get(id));
+            Base left = Echo.of(held.base(), reading, rows.get(id), held.version());
             if (left == null) {
                 return;
             }
-            boolean told = left.sent().equals(held.base().sent())
+            boolean told = left.ticks().equals(held.base().ticks())
+                    && left.sent().equals(held.base().sent())
                     && held.base().wrote() == null
                     && Objects.equals(reading.digest(), held.digest());
             if (told) {
@@ -90,7 +109,12 @@ public class Echoes {
             }
         });
         if (!settled.isEmpty()) {
-            echoes.addAll(records.settle(schema.entity(), system, settled));
+            try {
+                echoes.addAll(records.settle(schema.entity(), system, settled));
+            } catch (DataAccessException | TransactionException e) {
+                // then the merge does it
+                LOG.debug("{} echoes of {} go on to the merge: {}", settled.size(), system, e.toString());
+            }
         }
         echoes.forEach(id -> reports.echo(schema.entity(), shown.get(id)));
         return readings.stream()

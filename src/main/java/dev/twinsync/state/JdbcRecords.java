@@ -34,6 +34,7 @@ import java.util.stream.Stream;
 import org.springframework.jdbc.core.ConnectionCallback;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.stereotype.Component;
+import org.springframework.transaction.TransactionDefinition;
 import org.springframework.transaction.support.TransactionTemplate;
 
 /** {@link Records} in PostgreSQL: each method is a handful of set statements, whatever the number of records. */
@@ -116,8 +117,9 @@ class JdbcRecords implements Records {
             delete from due where ctid = any (array(
               -- one by one by the key, as ALIKE: a table that comes and goes is never what its statistics say
               select (select d.ctid from due d
-                where d.entity = ? and d.id = u.id and d.system || '' = u.system and d.version <= u.version)
-              from unnest(?::text[], ?::text[], ?::bigint[]) as u (id, system, version)))""";
+                where d.entity = ? and d.id = u.id and d.system || '' = u.system and d.version <= u.version for update)
+              from (select * from unnest(?::text[], ?::text[], ?::bigint[]) as s (id, system, version)
+                order by id, system) as u))""";
 
     /** A conflict is over when its field has moved on: there is nothing left that its value could be put back over. */
     private static final String CLOSE_CONFLICTS = """
@@ -139,13 +141,14 @@ class JdbcRecords implements Records {
             where b.entity = shown.entity and b.id = shown.id and b.system = shown.system""";
 
     /**
-     * One by one by the primary key, that is by entity and id: a plan is made while the table is small and kept while it
-     * grows, and an index that begins with entity and system would look as good then.
+     * One by one by the primary key, that is by entity and id: by the statistics of a young table an index that begins
+     * with entity and system looks as good, and would read all bases of an entity for each of a first load.
      */
     private static final String ALIKE = """
-            select b.* from unnest(?::text[], ?::text[]) as u (id, position)
-            cross join lateral (select * from base where entity = ? and id = u.id and system || '' = ? offset 0) as b
-            where b.position = u.position""";
+            select b.*, g.version from unnest(?::text[], ?::text[]) as u (id, position)
+            cross join lateral (select * from base
+              where entity = ? and id = u.id and system || '' = ? and position = u.position offset 0) as b
+            cross join lateral (select version from golden where entity = ? and id = u.id offset 0) as g""";
 
     /** Found by the key alone, see {@link #SAVE_BASES}; what would be a new row is none that was read. */
     private static final String SETTLE = """
@@ -175,9 +178,14 @@ class JdbcRecords implements Records {
     private final JdbcTemplate jdbc;
     private final TransactionTemplate transaction;
 
+    /** For what is not to hold its rows for as long as the transaction that it is called in. */
+    private final TransactionTemplate apart;
+
     JdbcRecords(JdbcTemplate jdbc, TransactionTemplate transaction) {
         this.jdbc = jdbc;
         this.transaction = transaction;
+        apart = new TransactionTemplate(transaction.getTransactionManager());
+        apart.setPropagationBehavior(TransactionDefinition.PROPAGATION_REQUIRES_NEW);
     }
 
     @Override
@@ -565,6 +573,7 @@ class JdbcRecords implements Records {
                     s.setArray(2, texts(connection, positions.values().stream()));
                     s.setString(3, entity);
                     s.setString(4, system);
+                    s.setString(5, entity);
                     return s;
                 },
                 row -> {
@@ -573,7 +582,12 @@ class JdbcRecords implements Records {
                     // equal values are equal texts: what is held need not be read
                     if (values != null
                             && Arrays.equals(row.getBytes("held"), held(values).getBytes(UTF_8))) {
-                        alike.put(id, new Held(base(row, new HashMap<>(values)), row.getString("digest")));
+                        alike.put(
+                                id,
+                                new Held(
+                                        base(row, new HashMap<>(values)),
+                                        row.getLong("version"),
+                                        row.getString("digest")));
                     }
                 });
         return alike;
@@ -582,7 +596,7 @@ class JdbcRecords implements Records {
     @Override
     public Set<String> settle(String entity, String system, Map<String, Settled> settled) {
         List<Map.Entry<String, Settled>> rows = List.copyOf(settled.entrySet());
-        Set<String> written = transaction.execute(status -> {
+        Set<String> written = apart.execute(status -> {
             Set<String> replaced = new HashSet<>();
             jdbc.query(connection -> settle(connection, entity, system, rows), row -> {
                 if (row.getBoolean(2)) {

@@ -157,11 +157,14 @@ public interface Records {
     Map<String, Held> alike(
             String entity, String system, Map<String, String> positions, Function<String, Map<String, JsonNode>> shown);
 
-    /** @param digest see {@link BaseChange#digest} */
-    record Held(Base base, String digest) {}
+    /**
+     * @param version of the golden record
+     * @param digest see {@link BaseChange#digest}
+     */
+    record Held(Base base, long version, String digest) {}
 
     /**
-     * Replaces what bases say of themselves, and nothing that they hold.
+     * Replaces what bases say of themselves, and nothing that they hold, in a transaction of its own.
      *
      * @return the ids that were written: those of which no other writer was faster
      */

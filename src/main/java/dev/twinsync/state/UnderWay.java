@@ -5,6 +5,7 @@ import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.springframework.stereotype.Component;
 
 /**
@@ -32,6 +33,15 @@ public class UnderWay {
         }
     }
 
+    /** Those of the records that are under way. */
+    Set<String> of(String system, String entity, Collection<String> ids) {
+        synchronized (keys) {
+            return ids.stream()
+                    .filter(id -> keys.contains(key(system, entity, id)))
+                    .collect(Collectors.toSet());
+        }
+    }
+
     /** Waits until none of the records is under way, or for so long. */
     void awaitNone(String system, String entity, Collection<String> ids, Duration longest) {
         List<String> asked = keys(system, entity, ids);
@@ -53,6 +63,10 @@ public class UnderWay {
     }
 
     private static List<String> keys(String system, String entity, Collection<String> ids) {
-        return ids.stream().map(id -> system + '/' + entity + '/' + id).toList();
+        return ids.stream().map(id -> key(system, entity, id)).toList();
+    }
+
+    private static String key(String system, String entity, String id) {
+        return system + '/' + entity + '/' + id;
     }
 }

@@ -32,9 +32,10 @@ class KafkaReadersTest {
             new JdbcTemplate(new DriverManagerDataSource(neighbours.postgres.url(), "postgres", "postgres"));
 
     @AfterEach
-    void runs() throws Exception {
-        camel.getRouteController().stopRoute(FLOW);
-        camel.getRouteController().startRoute(FLOW);
+    void goesOn() throws Exception {
+        if (camel.getRouteController().getRouteStatus(FLOW).isSuspended()) {
+            camel.getRouteController().resumeRoute(FLOW);
+        }
     }
 
     private static ConditionFactory soon() {
@@ -109,7 +110,8 @@ class KafkaReadersTest {
     void aBatchThatTakesLongIsToldOf() {
         assertThat(readers.trouble(camel.getRoute(FLOW))).isNull();
         Instant later = Instant.now().plusSeconds(150);
-        assertThat(readers.trouble(camel.getRoute(FLOW), later)).startsWith("a batch has been worked for 1");
+        assertThat(readers.trouble(camel.getRoute(FLOW), later))
+                .startsWith("a reader has asked Kafka for nothing for 1");
         assertThat(readers.trouble(camel.getRoute("poll-app-users"), later)).isNull();
     }
 }
