@@ -1,2 +1,2 @@
-/** Learns which records changed, reads them, and publishes what was read before a cursor moves. */
+/** Learns which records changed, reads them, and publishes what was read, but for echoes, before a cursor moves. */
 package dev.twinsync.capture;

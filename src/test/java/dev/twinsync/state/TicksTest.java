@@ -11,6 +11,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 import org.springframework.dao.DataAccessException;
+import org.springframework.jdbc.datasource.DataSourceTransactionManager;
+import org.springframework.transaction.support.TransactionTemplate;
 
 /** The clock that all instances share never goes back, whatever becomes of the server that keeps it. */
 class TicksTest {
@@ -24,7 +26,7 @@ class TicksTest {
             long last = 0;
             try (HikariDataSource source =
                     new Databases().syncDataSource(url, "postgres", "postgres", SESSIONS, "", "")) {
-                JdbcRecords records = new JdbcRecords(new Databases().syncJdbc(source), null);
+                JdbcRecords records = records(source);
                 for (int crash = 1; crash <= 3; crash++) {
                     last = lastBeforeACrash(postgres, records);
                     // the pool still has sessions that the crash ended
@@ -36,12 +38,17 @@ class TicksTest {
             for (String lost : List.of("select setval('sync.tick', 7)", "drop schema sync cascade")) {
                 postgres.execute("app", lost);
                 try (HikariDataSource source = new Databases().syncDataSource(url, "postgres", "postgres", 3, "", "")) {
-                    long next = new JdbcRecords(new Databases().syncJdbc(source), null).tick();
+                    long next = records(source).tick();
                     assertThat(next).as("after " + lost).isGreaterThan(last);
                     last = next;
                 }
             }
         }
+    }
+
+    private static JdbcRecords records(HikariDataSource source) {
+        return new JdbcRecords(
+                new Databases().syncJdbc(source), new TransactionTemplate(new DataSourceTransactionManager(source)));
     }
 
     /** Draws in all sessions at once until the server is gone, and starts it again. */
