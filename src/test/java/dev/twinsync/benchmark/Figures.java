@@ -36,7 +36,7 @@ abstract class Figures {
     static final int USERS = 10_000;
 
     /** A service is started once and runs for months: what counts is the last round, when its code is compiled. */
-    static final int ROUNDS = 3;
+    static final int ROUNDS = Integer.getInteger("benchmark.rounds", 5);
 
     static final int SECONDS = Integer.getInteger("benchmark.seconds", 60);
     static final String HEAP = "512m";
