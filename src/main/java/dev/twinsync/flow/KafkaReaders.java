@@ -113,10 +113,6 @@ public class KafkaReaders extends DefaultKafkaClientFactory {
         boolean isPaused() {
             return paused;
         }
-
-        Thread thread() {
-            return thread;
-        }
     }
 
     /** The flow that has the group for itself, or null: a group without a name is made up anew by each start. */

@@ -18,10 +18,9 @@ public final class Echo {
      * was known, a golden version that the system has not seen.
      *
      * @param version of the golden record
-     * @param reading at the base's own position
-     * @param row its values in normal form, which the base holds to the last one
+     * @param reading whose values, in normal form, the base holds to the last one
      */
-    public static Base of(Base base, Observation reading, Map<String, JsonNode> row, long version) {
+    public static Base of(Base base, Observation reading, long version) {
         boolean plain = base.known()
                 && base.exists()
                 && !base.doubt()
@@ -38,24 +37,29 @@ public final class Echo {
         if (!plain || !shown) {
             return null;
         }
-        Map<String, JsonNode> sent = new HashMap<>(base.sent());
-        sent.entrySet().removeIf(e -> Due.same(e.getValue(), row.get(e.getKey())));
+        // begun before our write was answered, it is no newer than the answer
+        return shown(base, reading.ticks().began() > base.ticks().ended() ? reading.ticks() : base.ticks());
+    }
+
+    /** The base once a reading has shown just what it holds: what was sent and is held so is no rendering. */
+    static Base shown(Base b, Ticks ticks) {
+        Map<String, JsonNode> sent = new HashMap<>(b.sent());
+        sent.entrySet().removeIf(e -> Due.same(e.getValue(), b.held().get(e.getKey())));
         return new Base(
-                base.system(),
-                true,
-                true,
-                base.held(),
-                base.unusable(),
-                base.position(),
-                // begun before our write was answered, it is no newer than the answer
-                reading.ticks().began() > base.ticks().ended() ? reading.ticks() : base.ticks(),
-                false,
-                base.doubtAt(),
-                base.intents(),
+                b.system(),
+                b.known(),
+                b.exists(),
+                b.held(),
+                b.unusable(),
+                b.position(),
+                ticks,
+                b.doubt(),
+                b.doubtAt(),
+                b.intents(),
                 sent,
-                base.stated(),
+                b.stated(),
                 null,
-                base.seen(),
-                base.revision());
+                b.seen(),
+                b.revision());
     }
 }

@@ -167,29 +167,8 @@ public final class Merge {
                 outcome = Outcome.DOUBTED;
             } else if (base.wrote() != null && base.wrote().equals(observation.position())) {
                 // begun before our write was answered, and yet it shows what became of it: just what was sent
-                put(shown(base));
+                put(Echo.shown(base, base.ticks()));
             }
-        }
-
-        private static Base shown(Base b) {
-            Map<String, JsonNode> sent = new HashMap<>(b.sent());
-            sent.entrySet().removeIf(e -> Due.same(e.getValue(), b.held().get(e.getKey())));
-            return new Base(
-                    b.system(),
-                    b.known(),
-                    b.exists(),
-                    b.held(),
-                    b.unusable(),
-                    b.position(),
-                    b.ticks(),
-                    b.doubt(),
-                    b.doubtAt(),
-                    b.intents(),
-                    sent,
-                    b.stated(),
-                    null,
-                    b.seen(),
-                    b.revision());
         }
 
         /** Whether the system has changed the record since the base was known: then what it shows is an edit. */

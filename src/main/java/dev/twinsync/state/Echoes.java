@@ -1,6 +1,5 @@
 package dev.twinsync.state;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import dev.twinsync.merge.Base;
 import dev.twinsync.merge.Echo;
 import dev.twinsync.merge.Observation;
@@ -84,17 +83,15 @@ public class Echoes {
         if (positions.isEmpty()) {
             return readings;
         }
-        Map<String, Map<String, JsonNode>> rows = new HashMap<>();
         Map<String, Held> alike = records.alike(schema.entity(), system, positions, id -> {
             Schema.Normalised normalised = schema.normalise(shown.get(id).data(), true);
-            rows.put(id, normalised.values());
             return normalised.problems().isEmpty() ? normalised.values() : null;
         });
         Set<String> echoes = new HashSet<>();
         Map<String, Settled> settled = new HashMap<>();
         alike.forEach((id, held) -> {
             Observation reading = shown.get(id);
-            Base left = Echo.of(held.base(), reading, rows.get(id), held.version());
+            Base left = Echo.of(held.base(), reading, held.version());
             if (left == null) {
                 return;
             }

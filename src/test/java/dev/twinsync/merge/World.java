@@ -329,8 +329,7 @@ class World {
     private boolean echoed(Observation reading) {
         Base now = bases.get(reading.system());
         Map<String, JsonNode> row = schema.normalise(reading.data(), true).values();
-        Base left =
-                row.equals(now.held()) && random.nextInt(4) > 0 ? Echo.of(now, reading, row, golden.version()) : null;
+        Base left = row.equals(now.held()) && random.nextInt(4) > 0 ? Echo.of(now, reading, golden.version()) : null;
         if (left != null) {
             bases.put(reading.system(), Writes.at(left, now.revision() + 1));
         }
