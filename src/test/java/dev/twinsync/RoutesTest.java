@@ -31,7 +31,7 @@ class RoutesTest {
 
     /** Flows that Java calls by the convention {@code <verb>-<system>-<entities>}. */
     private static final String CALLED =
-            "(find|read|list|page|digest|lock|write|batch|push)-.*|publish-records|dead-letter";
+            "(find|read|list|page|check|digest|lock|write|batch|push)-.*|publish-records|dead-letter";
 
     private final List<String> breaches = new ArrayList<>();
     private final Set<String> consumed = new HashSet<>();

@@ -327,17 +327,20 @@ public class Backfills implements Gaps {
                 end = listing.last();
             }
         }
-        Set<String> ids = new TreeSet<>(Listings.BYTES);
+        TreeSet<String> ids = new TreeSet<>(Listings.BYTES);
         for (Listings.Listing listing : listings.values()) {
-            ids.addAll((end == null ? listing.items() : listing.items().headMap(end, true))
-                    .tailMap(run.after(), false)
-                    .keySet());
+            (end == null ? listing.items() : listing.items().headMap(end, true))
+                    .tailMap(run.after(), false).keySet().stream().limit(size).forEach(ids::add);
+        }
+        if (ids.size() >= size) {
+            end = ids.stream().skip(size - 1L).findFirst().orElseThrow();
+            ids.tailSet(end, false).clear();
         }
         ObjectNode counts = run.counts();
         if (!ids.isEmpty()) {
             work(schema, run, listings, ids, counts);
         }
-        String after = end == null ? (ids.isEmpty() ? run.after() : ((TreeSet<String>) ids).last()) : end;
+        String after = end == null ? (ids.isEmpty() ? run.after() : ids.last()) : end;
         boolean last = end == null;
         if (last) {
             people(run, counts);
@@ -371,7 +374,7 @@ public class Backfills implements Gaps {
         return most;
     }
 
-    /** An API's page reaches as far as it does; it is kept until the other systems have come so far. */
+    /** A listing reaches as far as it does; it is kept until all systems have come so far. */
     private Listings.Listing listing(String system, Schema schema, Backfill run, int size) {
         String key = run.id() + "/" + system;
         Listings.Listing kept = listed.get(key);
@@ -391,9 +394,7 @@ public class Backfills implements Gaps {
             // what it holds is told by its changes, from their beginning
             listing = new Listings.Listing("", new java.util.TreeMap<>(Listings.BYTES), null, false);
         }
-        if (!capture.isTable(system, schema)) {
-            listed.put(key, listing);
-        }
+        listed.put(key, listing);
         return listing;
     }
 

@@ -25,7 +25,8 @@ class Listings {
     static final Comparator<String> BYTES =
             (a, b) -> Arrays.compareUnsigned(a.getBytes(StandardCharsets.UTF_8), b.getBytes(StandardCharsets.UTF_8));
 
-    private static final int COUNTED = 50_000;
+    /** Keys of a table listed at a time: in this order it has no index, and each listing reads all keys it has. */
+    private static final int OF_TABLE = 50_000;
 
     private final ProducerTemplate template;
     private final Capture capture;
@@ -57,14 +58,14 @@ class Listings {
         }
     }
 
+    /** @param limit of an API's page; a table's is as long as it may be */
     Listing list(String system, Schema schema, String after, int limit) {
         String flow = "direct:list-" + system + '-' + schema.plural();
         TreeMap<String, JsonNode> items = new TreeMap<>(BYTES);
         if (capture.isTable(system, schema)) {
-            List<?> rows =
-                    template.requestBodyAndHeaders(flow, null, Map.of("after", after, "limit", limit), List.class);
-            rows.forEach(row -> items.put(String.valueOf(((Map<?, ?>) row).get("id")), null));
-            return new Listing(after, items, null, rows.size() == limit);
+            List<String> ids = keys(flow, after);
+            ids.forEach(id -> items.put(id, null));
+            return new Listing(after, items, null, ids.size() == OF_TABLE);
         }
         long began = records.tick();
         JsonNode page;
@@ -105,15 +106,25 @@ class Listings {
         if (!capture.isTable(system, schema)) {
             return null;
         }
+        // in the order of its index
+        String flow = "direct:page-" + system + '-' + schema.plural();
         long count = 0;
         String after = "";
         while (true) {
-            Listing page = list(system, schema, after, COUNTED);
-            count += page.items().size();
-            if (!page.more()) {
+            List<String> page = keys(flow, after);
+            count += page.size();
+            if (page.size() < OF_TABLE) {
                 return count;
             }
-            after = page.last();
+            after = page.get(OF_TABLE - 1);
         }
+    }
+
+    private List<String> keys(String flow, String after) {
+        List<?> rows =
+                template.requestBodyAndHeaders(flow, null, Map.of("after", after, "limit", OF_TABLE), List.class);
+        return rows.stream()
+                .map(row -> String.valueOf(((Map<?, ?>) row).get("id")))
+                .toList();
     }
 }

@@ -5,13 +5,10 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collection;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -27,8 +24,9 @@ import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.stereotype.Component;
 
 /**
- * Compares all keys of a system with those that its bases hold. A key that is gone is read once more and, if it is
- * still gone, observed as deleted; a key that no base holds is read too. A sweep that would delete more than a slip
+ * Compares all keys of a system with those that its bases hold, in an effort that grows with their number alone: each
+ * side is paged in the order of its own index. A key that is gone is read once more and, if it is still gone, observed
+ * as deleted; a key that no base holds is read too. A sweep that would delete more than a slip
  * could explain deletes nothing and waits for a person.
  */
 @Component
@@ -38,14 +36,18 @@ class KeySweep {
     private static final int PAGE = 5000;
     private static final int READ = 1000;
 
-    /** The order of the flow {@code list-*}. */
-    private static final Comparator<String> BY_BYTES =
-            (a, b) -> Arrays.compareUnsigned(a.getBytes(StandardCharsets.UTF_8), b.getBytes(StandardCharsets.UTF_8));
-
     private static final Duration SWEEP_ENDS = Duration.ofSeconds(20);
 
     /** What was told and is not merged yet, a deletion or a new key, is nothing further; after so long it is told again. */
     private static final Duration TOLD = Duration.ofMinutes(10);
+
+    /** Of the time, the comparing of all keys takes no more than this part, however short the interval. */
+    private static final int SHARE = 20;
+
+    private static final Duration LONGEST_REST = Duration.ofMinutes(5);
+
+    /** Until when the next is due, by {@link System#nanoTime()}. */
+    private final Map<String, Long> rests = new ConcurrentHashMap<>();
 
     private final Map<String, Map<String, Instant>> told = new ConcurrentHashMap<>();
     private final Map<String, Map<String, Instant>> found = new ConcurrentHashMap<>();
@@ -65,27 +67,31 @@ class KeySweep {
     }
 
     void sweep(String name, String system, Schema schema, Reader reader) {
+        long now = System.nanoTime();
+        if (now - rests.getOrDefault(name, now) < 0) {
+            return;
+        }
         cursors.turn(name, cursor -> {
-            Set<String> gone = new LinkedHashSet<>();
             Map<String, Instant> surplus = new HashMap<>();
-            long count = 0;
+            long comparing = 0;
+            long there = 0;
             String after = "";
             while (after != null) {
-                // what the bases hold is asked first: a key that is made meanwhile is surplus there, and not gone
-                List<String> based = based(system, schema, after);
-                List<String> there = list(system, schema, after);
-                String until = until(based, there);
-                Set<String> present = upTo(there, until);
-                Set<String> known = upTo(based, until);
-                count += known.size();
-                known.stream().filter(id -> !present.contains(id)).forEach(gone::add);
-                Set<String> unknown = new LinkedHashSet<>(present);
-                unknown.removeAll(known);
-                for (List<String> page : pages(unheardOf(name, system, schema, unknown, surplus))) {
-                    reader.read(system, schema, page);
+                long began = System.nanoTime();
+                List<String> page = page(system, schema, after);
+                Set<String> unknown = new LinkedHashSet<>(unknown(system, schema, page));
+                comparing += System.nanoTime() - began;
+                there += page.size() - unknown.size();
+                for (List<String> some : pages(unheardOf(name, system, schema, unknown, surplus))) {
+                    reader.read(system, schema, some);
                 }
-                after = until;
+                after = next(page);
             }
+            long began = System.nanoTime();
+            long count = known(system, schema);
+            // as many known as are there: then none is gone, and the system need not be asked for each
+            Set<String> gone = count == there ? new LinkedHashSet<>() : gone(system, schema);
+            comparing += System.nanoTime() - began;
             counts.put(name, count);
             found.put(name, surplus);
             Map<String, Instant> already = told.computeIfAbsent(name, n -> new HashMap<>());
@@ -94,6 +100,7 @@ class KeySweep {
             already.values().removeIf(at -> at.isBefore(since));
             gone.removeAll(already.keySet());
             delete(name, system, schema, reader, cursor, gone, Math.max(20, count / 1000));
+            rests.put(name, System.nanoTime() + Math.min(LONGEST_REST.toNanos(), (SHARE - 1) * comparing));
         });
     }
 
@@ -173,13 +180,7 @@ class KeySweep {
             return true;
         }
         String name = "sweep-" + system + '-' + schema.plural();
-        long known = counts.computeIfAbsent(
-                name,
-                n -> jdbc.queryForObject(
-                        "select count(*) from base where entity = ? and system = ? and present",
-                        Long.class,
-                        schema.entity(),
-                        system));
+        long known = counts.computeIfAbsent(name, n -> known(system, schema));
         boolean[] let = {false};
         cursors.turn(name, cursor -> {
             ObjectNode state = state(cursor.value());
@@ -226,6 +227,7 @@ class KeySweep {
             }
             LockSupport.parkNanos(Duration.ofMillis(20).toNanos());
         }
+        rests.remove(name);
     }
 
     private static ObjectNode state(JsonNode value) {
@@ -247,40 +249,61 @@ class KeySweep {
         return count;
     }
 
-    private List<String> list(String system, Schema schema, String after) {
-        List<?> rows = template.requestBodyAndHeaders(
-                "direct:list-" + system + '-' + schema.plural(),
-                null,
-                Map.of("after", after, "limit", PAGE),
-                List.class);
+    /** Keys of the system after one, in the order of its index, which is not ours. */
+    private List<String> page(String system, Schema schema, String after) {
+        return asked("direct:page-", system, schema, Map.of("after", after, "limit", PAGE));
+    }
+
+    private List<String> asked(String flow, String system, Schema schema, Map<String, Object> headers) {
+        List<?> rows = template.requestBodyAndHeaders(flow + system + '-' + schema.plural(), null, headers, List.class);
         List<String> ids = new ArrayList<>(rows.size());
         rows.forEach(row -> ids.add(String.valueOf(((Map<?, ?>) row).get("id"))));
         return ids;
     }
 
-    private List<String> based(String system, Schema schema, String after) {
-        return jdbc.queryForList("""
-                select id from base
-                where entity = ? and system = ? and present and id collate "C" > ?
-                order by id collate "C" limit ?""", String.class, schema.entity(), system, after, PAGE);
+    /** The keys that no base holds; looked for one by one, whatever the table's statistics say. */
+    private List<String> unknown(String system, Schema schema, List<String> ids) {
+        return jdbc.query(
+                """
+                select u.id from unnest(?) as u (id) where not exists (
+                  select from base where entity = ? and id = u.id and system || '' = ? and present offset 0)""",
+                statement -> {
+                    statement.setArray(1, statement.getConnection().createArrayOf("text", ids.toArray(String[]::new)));
+                    statement.setString(2, schema.entity());
+                    statement.setString(3, system);
+                },
+                (row, n) -> row.getString(1));
     }
 
-    /** The last key up to which both pages are complete, or null where both are the last ones. */
-    private static String until(List<String> one, List<String> other) {
-        String end = null;
-        for (List<String> page : List.of(one, other)) {
-            if (page.size() == PAGE) {
-                String last = page.get(PAGE - 1);
-                end = end == null || BY_BYTES.compare(last, end) < 0 ? last : end;
-            }
+    /** The keys that bases hold and the system does not have any more. */
+    private Set<String> gone(String system, Schema schema) {
+        Set<String> gone = new LinkedHashSet<>();
+        String after = "";
+        while (after != null) {
+            // what is known is asked first: a key that is made meanwhile is then no key of the page
+            List<String> page = jdbc.queryForList("""
+                    select id from base
+                    where entity = ? and system = ? and present and id collate "C" > ?
+                    order by id collate "C" limit ?""", String.class, schema.entity(), system, after, PAGE);
+            gone.addAll(page);
+            asked("direct:check-", system, schema, Map.of("ids", page.toArray(String[]::new)))
+                    .forEach(gone::remove);
+            after = next(page);
         }
-        return end;
+        return gone;
     }
 
-    private static Set<String> upTo(List<String> ids, String until) {
-        Set<String> set = new LinkedHashSet<>(ids);
-        set.removeIf(id -> until != null && BY_BYTES.compare(id, until) > 0);
-        return set;
+    private long known(String system, Schema schema) {
+        Long known = jdbc.queryForObject(
+                "select count(*) from base where entity = ? and system = ? and present",
+                Long.class,
+                schema.entity(),
+                system);
+        return known == null ? 0 : known;
+    }
+
+    private static String next(List<String> page) {
+        return page.size() < PAGE ? null : page.get(PAGE - 1);
     }
 
     private static List<List<String>> pages(Collection<String> ids) {

@@ -228,9 +228,14 @@ public class Diagnosis {
 
     private void table(List<Finding> found, String system, Schema schema) {
         String flows = "-" + system + '-' + schema.plural();
-        check(found, "flows page" + flows + ", digest" + flows, "see their SQL and the role's rights", () -> {
+        String pages = "flows page" + flows + ", check" + flows + ", digest" + flows;
+        check(found, pages, "see their SQL and the role's rights", () -> {
             Map<String, String> page = ends.page(system, schema, "");
             List<String> some = page.keySet().stream().limit(3).toList();
+            if (!ends.there(system, schema, some).containsAll(some)) {
+                throw new IllegalStateException("check" + flows + " does not find what page" + flows
+                        + " lists: a sweep would take records for deleted");
+            }
             Map<String, Observation> looks = some.isEmpty() ? Map.of() : ends.look(system, schema, some);
             if (looks.values().stream().anyMatch(look -> look.exists() && look.digest() == null)) {
                 throw new Warning("read" + flows + ".sql gives no digest: every run reads every record");

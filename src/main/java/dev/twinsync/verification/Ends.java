@@ -97,6 +97,15 @@ class Ends {
         });
     }
 
+    /** Of the keys, those that a table has. */
+    List<String> there(String system, Schema schema, List<String> ids) {
+        List<?> rows = template.requestBodyAndHeader(
+                "direct:check-" + system + '-' + schema.plural(), null, "ids", ids.toArray(String[]::new), List.class);
+        return rows.stream()
+                .map(row -> String.valueOf(((Map<?, ?>) row).get("id")))
+                .toList();
+    }
+
     /** The digests of a table's rows by key; a key without a row is absent. */
     Map<String, String> digests(String system, Schema schema, List<String> ids) {
         pages.take();

@@ -156,7 +156,7 @@ class StateTest {
                         "sync database",
                         "app database",
                         "topics",
-                        "flows page-app-orders, digest-app-orders",
+                        "flows page-app-orders, check-app-orders, digest-app-orders",
                         "listing of orders at mini",
                         "digests of orders at mini",
                         "changes of users at mini",
