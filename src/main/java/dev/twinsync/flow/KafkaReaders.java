@@ -47,6 +47,12 @@ public class KafkaReaders extends DefaultKafkaClientFactory {
 
     private final CamelContext camel;
 
+    /** Polls in a row that brought nothing, after which a reader waits longer: no batch is open then. */
+    private static final int QUIET = 20;
+
+    /** What a quiet reader waits for records, which end the wait: ten times as many looks would find as little. */
+    private static final Duration QUIET_WAIT = Duration.ofSeconds(1);
+
     /** By the group, which a flow has for itself. */
     private final Map<String, Set<Reader>> readers = new ConcurrentHashMap<>();
 
@@ -72,6 +78,7 @@ public class KafkaReaders extends DefaultKafkaClientFactory {
         private volatile Thread thread = Thread.currentThread();
         private volatile Instant asked = Instant.now();
         private volatile boolean paused;
+        private int empty;
 
         Reader(Properties settings) {
             super(settings);
@@ -90,7 +97,9 @@ public class KafkaReaders extends DefaultKafkaClientFactory {
                 pause(assignment());
             }
             paused = !assignment().isEmpty() && paused().containsAll(assignment());
-            ConsumerRecords<Object, Object> records = super.poll(timeout);
+            boolean quiet = empty >= QUIET && !paused;
+            ConsumerRecords<Object, Object> records = super.poll(quiet ? QUIET_WAIT : timeout);
+            empty = records.isEmpty() ? empty + 1 : 0;
             if (flow == null || records.isEmpty() || !isSuspended(flow)) {
                 return records;
             }
