@@ -9,7 +9,9 @@ import java.security.Principal;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.StringJoiner;
+import java.util.TreeSet;
 import org.springframework.http.HttpStatus;
 
 /** What the calls of the desk have in common: small JSON objects, and errors that name the member. */
@@ -32,6 +34,17 @@ final class Bodies {
         throw new Problem(HttpStatus.BAD_REQUEST, "write a JSON object");
     }
 
+    /** The body as an object that has no other members than these. */
+    static ObjectNode object(byte[] body, Set<String> members) {
+        ObjectNode given = object(body);
+        given.fieldNames().forEachRemaining(name -> {
+            if (!members.contains(name)) {
+                throw invalid(name, "there is no such member; write " + String.join(", ", new TreeSet<>(members)));
+            }
+        });
+        return given;
+    }
+
     /**
      * Why something is done, where it must be said.
      *
@@ -45,9 +58,12 @@ final class Bodies {
         return reason;
     }
 
-    /** Why something is done, where it may be said; null where it is not. */
+    /** Why something is done, where it may be said, and nothing else may; null where it is not. */
     static String optionalReason(byte[] body) {
-        ObjectNode given = object(body);
+        return optionalReason(object(body, Set.of("reason")));
+    }
+
+    static String optionalReason(ObjectNode given) {
         if (!given.hasNonNull("reason")) {
             return null;
         }

@@ -5,7 +5,6 @@ import dev.twinsync.record.Json;
 import dev.twinsync.record.Schema;
 import java.security.Principal;
 import java.util.Map;
-import org.springframework.http.HttpStatus;
 import org.springframework.http.ResponseEntity;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
@@ -80,18 +79,8 @@ class RecordController {
     /** @param body {@code {reason}}, or nothing */
     @PostMapping("/conflicts/{conflict:\\d+}/restore")
     ObjectNode restore(@PathVariable long conflict, @RequestBody(required = false) byte[] body, Principal caller) {
-        known.restore(conflict, caller.getName(), reason(body));
+        known.restore(conflict, caller.getName(), Bodies.optionalReason(body));
         return Json.MAPPER.createObjectNode().put("state", "restored");
-    }
-
-    private static String reason(byte[] body) {
-        try {
-            return body == null || body.length == 0
-                    ? null
-                    : Json.read(body).path("reason").asText(null);
-        } catch (IllegalArgumentException e) {
-            throw new Problem(HttpStatus.BAD_REQUEST, "write a JSON object, {\"reason\": …}, or nothing");
-        }
     }
 
     /**
@@ -105,7 +94,7 @@ class RecordController {
             @PathVariable String plural,
             @RequestBody(required = false) byte[] body,
             Principal caller) {
-        acts.release(known.schema(plural), system, caller.getName(), reason(body));
+        acts.release(known.schema(plural), system, caller.getName(), Bodies.optionalReason(body));
         return Json.MAPPER.createObjectNode().put("state", "released");
     }
 }

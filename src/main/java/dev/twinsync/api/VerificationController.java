@@ -13,7 +13,6 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeSet;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.ResponseEntity;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -43,8 +42,7 @@ class VerificationController {
 
     @PostMapping
     ResponseEntity<Map<String, Long>> begin(@RequestBody(required = false) byte[] body, Principal caller) {
-        ObjectNode asked = read(body);
-        known(asked, MEMBERS);
+        ObjectNode asked = Bodies.object(body, MEMBERS);
         String entity = asked.path("entity").asText("");
         if (!schemas.has(entity)) {
             throw Bodies.invalid(
@@ -66,7 +64,7 @@ class VerificationController {
         if (asked.hasNonNull("ids")) {
             ids = ids(schemas.of(entity), asked.path("ids"));
         }
-        long run = verifications.begin(entity, ids, repair, caller.getName(), reason(asked));
+        long run = verifications.begin(entity, ids, repair, caller.getName(), Bodies.optionalReason(asked));
         return ResponseEntity.status(HttpStatus.ACCEPTED).body(Map.of("run", run));
     }
 
@@ -141,25 +139,25 @@ class VerificationController {
 
     @PostMapping("/{run:\\d+}/approve")
     ObjectNode approve(@PathVariable long run, Principal caller, @RequestBody(required = false) byte[] body) {
-        verifications.approve(run, caller.getName(), reason(body));
+        verifications.approve(run, caller.getName(), Bodies.optionalReason(body));
         return get(run);
     }
 
     @PostMapping("/{run:\\d+}/pause")
     ObjectNode pause(@PathVariable long run, Principal caller, @RequestBody(required = false) byte[] body) {
-        verifications.pause(run, caller.getName(), reason(body));
+        verifications.pause(run, caller.getName(), Bodies.optionalReason(body));
         return get(run);
     }
 
     @PostMapping("/{run:\\d+}/resume")
     ObjectNode resume(@PathVariable long run, Principal caller, @RequestBody(required = false) byte[] body) {
-        verifications.resume(run, caller.getName(), reason(body));
+        verifications.resume(run, caller.getName(), Bodies.optionalReason(body));
         return get(run);
     }
 
     @PostMapping("/{run:\\d+}/cancel")
     ObjectNode cancel(@PathVariable long run, Principal caller, @RequestBody(required = false) byte[] body) {
-        verifications.cancel(run, caller.getName(), reason(body));
+        verifications.cancel(run, caller.getName(), Bodies.optionalReason(body));
         return get(run);
     }
 
@@ -167,40 +165,14 @@ class VerificationController {
     @PostMapping("/{run:\\d+}/undo")
     ResponseEntity<Map<String, Long>> undo(
             @PathVariable long run, Principal caller, @RequestBody(required = false) byte[] body) {
-        JsonNode asked = optional(body, Set.of("ids", "reason"));
+        ObjectNode asked = Bodies.object(body, Set.of("ids", "reason"));
         Set<String> ids = null;
         if (asked.hasNonNull("ids")) {
             String entity = (String) verifications.get(run).get("entity");
             ids = ids(schemas.of(entity), asked.path("ids"));
         }
-        long undo = verifications.undo(run, ids, caller.getName(), reason(asked));
+        long undo = verifications.undo(run, ids, caller.getName(), Bodies.optionalReason(asked));
         return ResponseEntity.status(HttpStatus.ACCEPTED).body(Map.of("run", undo));
-    }
-
-    private static String reason(byte[] body) {
-        return reason(optional(body, Set.of("reason")));
-    }
-
-    private static String reason(JsonNode asked) {
-        if (asked.hasNonNull("reason") && !asked.path("reason").isTextual()) {
-            throw Bodies.invalid("reason", "a text is needed");
-        }
-        return asked.path("reason").asText(null);
-    }
-
-    private static JsonNode optional(byte[] body, Set<String> members) {
-        JsonNode asked = body == null || body.length == 0 ? Json.MAPPER.createObjectNode() : read(body);
-        known(asked, members);
-        return asked;
-    }
-
-    private static void known(JsonNode asked, Set<String> members) {
-        asked.fieldNames().forEachRemaining(name -> {
-            if (!members.contains(name)) {
-                throw Bodies.invalid(
-                        name, "there is no such member; write " + String.join(", ", new TreeSet<>(members)));
-            }
-        });
     }
 
     private static ObjectNode run(Map<String, Object> row) {
@@ -232,17 +204,5 @@ class VerificationController {
 
     private static String time(Object at) {
         return at == null ? null : ((Timestamp) at).toInstant().toString();
-    }
-
-    private static ObjectNode read(byte[] body) {
-        try {
-            JsonNode json = body == null ? null : Json.read(body);
-            if (json instanceof ObjectNode object) {
-                return object;
-            }
-        } catch (IllegalArgumentException e) {
-            // told below
-        }
-        throw new Problem(HttpStatus.BAD_REQUEST, "write a JSON object: {\"entity\": \"order\", \"repair\": \"none\"}");
     }
 }
