@@ -53,10 +53,14 @@ class VerificationTest {
     private int orders;
     private int deleted;
 
+    /** Edits a second, at both ends together. */
+    private int rate = 500;
+
     @Test
     @Anomaly({Anomaly.Of.A16, Anomaly.Of.A17, Anomaly.Of.A18})
     void ordersAreVerifiedAndMendedThroughAKill() throws Exception {
-        // as many damaged ones as the daily run has time for; the proof damages 10,000
+        // as much as there is time for beside all other tests; the proof damages 10,000 and edits 500 a second
+        rate = 200;
         all(Integer.getInteger("verification.orders", 50_000), Integer.getInteger("verification.damaged", 2_000), 1);
     }
 
@@ -348,7 +352,7 @@ class VerificationTest {
     private static final int UNDER_WAY = 30;
 
     /**
-     * 450 changes a second at the app and 50 at the mini-program, of orders that nobody has damaged; where the machine
+     * Changes, nine of ten at the app, the others at the mini-program, of orders that nobody has damaged; where the machine
      * can't carry so many, as many as it can: what grows late without end is never quiet.
      */
     private void edit(AtomicBoolean stop) {
@@ -375,7 +379,7 @@ class VerificationTest {
                     .orElseThrow();
             numbers.put(first, "T" + n);
             underWay.put(first, "T" + n);
-            while (numbers.size() < 45) {
+            while (numbers.size() < rate * 9 / 100) {
                 numbers.put(shop.id(orders / 2 + 1 + random.nextInt(orders / 4 - 1)), "T" + n + '-' + numbers.size());
             }
             atApp.putAll(numbers);
@@ -385,7 +389,7 @@ class VerificationTest {
                     from unnest(?::text[], ?::text[]) as u (id, number) where o.order_id = u.id""",
                     numbers.keySet().toArray(String[]::new),
                     numbers.values().toArray(String[]::new));
-            for (int i = 0; i < 5; i++) {
+            for (int i = 0; i < rate / 100; i++) {
                 String id = shop.id(orders * 3 / 4 + random.nextInt(orders / 5));
                 String title = "M" + n + '-' + i;
                 shop.mini.edit(
@@ -397,7 +401,7 @@ class VerificationTest {
                                         "line_no", 1, "sku", "s", "title", title, "quantity", 1, "unit_price", 2))));
                 atMini.put(id, title);
             }
-            edits += 50;
+            edits += rate / 10;
             next += 100_000_000;
             LockSupport.parkNanos(next - System.nanoTime());
         }
