@@ -42,7 +42,7 @@ class RoutesTest {
         check(Path.of("routes"));
         assertThat(breaches).isEmpty();
         try (Stream<Path> files = flows(Path.of("routes"))) {
-            assertThat(files.count()).isEqualTo(2 * 22 + 5 + 2);
+            assertThat(files.count()).isEqualTo(2 * 23 + 5 + 2);
         }
     }
 

@@ -261,7 +261,10 @@ class VerificationTest {
             assertThat(shop.app.queryForList("""
                             select state from sync.verification_difference
                             where run = ? and state not in ('repaired', 'superseded', 'unverified')""", String.class, repair)).isEmpty();
-            found("under load, 0 planted", Set.of());
+            if (kills > 1) {
+                // in the daily run the next one tells of false alarms too
+                found("under load, 0 planted", Set.of());
+            }
             planted = shop.plant(10, 1000, List.of());
             // so few are mended unasked
             long few = shop.begin("apply");
