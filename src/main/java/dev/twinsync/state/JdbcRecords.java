@@ -30,6 +30,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.springframework.jdbc.core.ConnectionCallback;
 import org.springframework.jdbc.core.JdbcTemplate;
@@ -62,48 +63,76 @@ class JdbcRecords implements Records {
             where g.entity = u.entity and g.id = u.id and g.version = u.read
             returning g.id""";
 
-    /**
-     * Found by the key alone, whatever the table's statistics say: a join would read all bases of an entity where a
-     * first load is younger than they are.
-     */
-    private static final String SAVE_BASES = """
-            insert into base as b (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
-              doubt_at, detail, seen, revision, waiting_for, refused, key_number, key_guard, key_version, observed_at, digest)
-            select ?, u.id, u.system, u.known, u.present, coalesce(u.held, 'null')::json, u.position, u.tick_began, u.tick_ended,
-              u.doubt, u.doubt_at, u.detail::json, u.seen, u.revision,
-              string_to_array(u.waiting_for, ','), u.refused, u.key_number, u.position, u.key_version, u.observed_at, u.digest
-            from unnest(?::text[], ?::text[], ?::boolean[], ?::boolean[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
+    /** What a base is saved with, a row each. */
+    private static final String BASES = """
+            unnest(?::text[], ?::text[], ?::boolean[], ?::boolean[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
               ?::boolean[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::int[],
               ?::bigint[], ?::timestamptz[], ?::text[])
-              as u (id, system, known, present, held, position, tick_began, tick_ended, doubt, doubt_at, detail, seen,
-                revision, waiting_for, refused, key_number, key_version, observed_at, digest)
-            order by u.id, u.system
-            on conflict (entity, id, system) do update set
-              known = excluded.known, present = excluded.present, position = excluded.position,
-              held = case when json_typeof(excluded.held) = 'null' then b.held else excluded.held end,
-              tick_began = excluded.tick_began, tick_ended = excluded.tick_ended, doubt = excluded.doubt,
-              doubt_at = excluded.doubt_at, detail = excluded.detail, seen = excluded.seen, revision = excluded.revision,
-              waiting_for = excluded.waiting_for, refused = excluded.refused,
-              -- a number is taken with the intent, whose position is the guard of what is sent
-              key_guard = case when b.key_number = excluded.key_number and b.key_version = excluded.key_version
-                then b.key_guard else excluded.position end,
-              key_number = excluded.key_number, key_version = excluded.key_version,
-              observed_at = coalesce(excluded.observed_at, b.observed_at),
-              -- what was held then is told by the digest as long as nothing else is known to be held
-              digest = case when b.tick_began = excluded.tick_began and b.tick_ended = excluded.tick_ended
-                then coalesce(excluded.digest, b.digest) else excluded.digest end
-            where b.revision = excluded.revision - 1
-            returning b.id, b.system, json_typeof(b.held) = 'object'""";
+              as s (id, system, known, present, held, position, tick_began, tick_ended, doubt, doubt_at, detail, seen,
+                revision, waiting_for, refused, key_number, key_version, observed_at, digest)""";
 
+    private static final String SAVE_NEW_BASES = """
+            insert into base (entity, id, system, known, present, held, position, tick_began, tick_ended, doubt,
+              doubt_at, detail, seen, revision, waiting_for, refused, key_number, key_guard, key_version, observed_at, digest)
+            select ?, id, system, known, present, held::json, position, tick_began, tick_ended, doubt,
+              doubt_at, detail::json, seen, revision, string_to_array(waiting_for, ','), refused, key_number, position,
+              key_version, observed_at, digest
+            from %s
+            order by id, system
+            on conflict do nothing
+            returning id, system""".formatted(BASES);
+
+    /**
+     * Where a row of {@code base} lies, found one by one by the primary key, whatever the table's statistics say: a
+     * join would read all bases of an entity where a first load is younger than they are. A row that another has
+     * written meanwhile lies elsewhere, and is not written.
+     */
+    private static final String PLACE =
+            "(select ctid from base where entity = ? and id = s.id and system || '' = %s) as place";
+
+    private static final String SAVE_BASES = """
+            update base b set
+              known = u.known, present = u.present, position = u.position, held = coalesce(u.held::json, b.held),
+              tick_began = u.tick_began, tick_ended = u.tick_ended, doubt = u.doubt,
+              doubt_at = u.doubt_at, detail = u.detail::json, seen = u.seen, revision = u.revision,
+              waiting_for = string_to_array(u.waiting_for, ','), refused = u.refused,
+              -- a number is taken with the intent, whose position is the guard of what is sent
+              key_guard = case when b.key_number = u.key_number and b.key_version = u.key_version
+                then b.key_guard else u.position end,
+              key_number = u.key_number, key_version = u.key_version,
+              observed_at = coalesce(u.observed_at, b.observed_at),
+              -- what was held then is told by the digest as long as nothing else is known to be held
+              digest = case when b.tick_began = u.tick_began and b.tick_ended = u.tick_ended
+                then coalesce(u.digest, b.digest) else u.digest end
+            from (select s.*, %s from %s order by s.id, s.system offset 0) as u
+            where b.ctid = u.place and b.revision = u.revision - 1
+            returning b.id, b.system""".formatted(PLACE.formatted("s.system"), BASES);
+
+    /**
+     * What is due is looked for key by key: by its statistics its table is empty most of the time, and would be read
+     * whole, with all that a bulk has left in it.
+     */
     private static final String LOAD_BASES = """
             select id, system, d.since, d.judged, b.* from (select * from base where entity = ? and id = any (?)) b
-            full join (select id, system, since, version as judged from due where entity = ? and id = any (?)) d
+            full join (
+              select d.* from (select ?::text as entity, unnest(?::text[]) as id offset 0) as u
+              cross join lateral (
+                select id, system, since, version as judged from due where entity = u.entity and id = u.id offset 0) as d) d
               using (id, system)""";
 
-    private static final String LOAD_BASES_OF_ONE = LOAD_BASES.replace("any (?)", "any (?) and system = ?");
+    private static final String LOAD_BASES_OF_ONE = """
+            select id, system, d.since, d.judged, b.* from (select * from base where entity = ? and id = any (?) and system = ?) b
+            full join (
+              select d.* from (select ?::text as entity, unnest(?::text[]) as id, ?::text as system offset 0) as u
+              cross join lateral (
+                select id, system, since, version as judged from due
+                where entity = u.entity and id = u.id and system || '' = u.system offset 0) as d) d
+              using (id, system)""";
 
-    private static final String LOCK_DUE =
-            "select from due where entity = ? and id = any (?) order by id, system for update";
+    private static final String LOCK_DUE = """
+            select from (select ?::text as entity, id from unnest(?::text[]) as s (id) order by id offset 0) as u
+            cross join lateral (
+              select from due where entity = u.entity and id = u.id order by system for update) as d""";
 
     private static final String MARK_DUE = """
             insert into due as d (entity, id, system, version)
@@ -150,18 +179,15 @@ class JdbcRecords implements Records {
               where entity = ? and id = u.id and system || '' = ? and position = u.position offset 0) as b
             cross join lateral (select version from golden where entity = ? and id = u.id offset 0) as g""";
 
-    /** Found by the key alone, see {@link #SAVE_BASES}; what would be a new row is none that was read. */
     private static final String SETTLE = """
-            insert into base as b (entity, id, system, held, detail, tick_began, tick_ended, observed_at, digest, revision)
-            select ?, u.id, ?, 'null', u.detail::json, u.tick_began, u.tick_ended, u.observed_at, u.digest, u.revision + 1
-            from unnest(?::text[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::timestamptz[], ?::text[])
-              as u (id, revision, detail, tick_began, tick_ended, observed_at, digest)
-            order by u.id
-            on conflict (entity, id, system) do update set
-              detail = excluded.detail, tick_began = excluded.tick_began, tick_ended = excluded.tick_ended,
-              observed_at = excluded.observed_at, digest = excluded.digest, revision = excluded.revision
-            where b.revision = excluded.revision - 1
-            returning id, json_typeof(b.held) = 'object'""";
+            update base b set detail = u.detail::json, tick_began = u.tick_began, tick_ended = u.tick_ended,
+              observed_at = u.observed_at, digest = u.digest, revision = u.revision + 1
+            from (select s.*, %s
+              from unnest(?::text[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::timestamptz[], ?::text[])
+                as s (id, revision, detail, tick_began, tick_ended, observed_at, digest)
+              order by s.id offset 0) as u
+            where b.ctid = u.place and b.revision = u.revision
+            returning b.id""".formatted(PLACE.formatted("?"));
 
     private static final String SAVE_CONFLICTS = """
             insert into conflict (entity, record_id, path, system, losing, winning, winner, rule, field_version)
@@ -368,13 +394,19 @@ class JdbcRecords implements Records {
             return;
         }
         Set<String> written = new HashSet<>();
-        try (PreparedStatement s = connection.prepareStatement(SAVE_BASES)) {
-            s.setString(1, entity);
-            bases(connection, s, 2, rows);
-            try (ResultSet result = s.executeQuery()) {
-                while (result.next()) {
-                    // a row that went away meanwhile can't keep what it held: fenced, and read again
-                    if (result.getBoolean(3)) {
+        // of a base that is stored nowhere yet all is known, also what it holds
+        Map<Boolean, List<Row>> stored =
+                rows.stream().collect(Collectors.partitioningBy(r -> r.base().revision() > 0));
+        for (Map.Entry<Boolean, List<Row>> some : stored.entrySet()) {
+            if (some.getValue().isEmpty()) {
+                continue;
+            }
+            String sql = some.getKey() ? SAVE_BASES : SAVE_NEW_BASES;
+            try (PreparedStatement s = connection.prepareStatement(sql)) {
+                s.setString(1, entity);
+                bases(connection, s, 2, some.getValue());
+                try (ResultSet result = s.executeQuery()) {
+                    while (result.next()) {
                         written.add(result.getString(1) + '\n' + result.getString(2));
                     }
                 }
@@ -596,18 +628,9 @@ class JdbcRecords implements Records {
     @Override
     public Set<String> settle(String entity, String system, Map<String, Settled> settled) {
         List<Map.Entry<String, Settled>> rows = List.copyOf(settled.entrySet());
-        Set<String> written = apart.execute(status -> {
-            Set<String> replaced = new HashSet<>();
-            jdbc.query(connection -> settle(connection, entity, system, rows), row -> {
-                if (row.getBoolean(2)) {
-                    replaced.add(row.getString(1));
-                } else {
-                    status.setRollbackOnly();
-                }
-            });
-            return status.isRollbackOnly() ? Set.of() : replaced;
-        });
-        return written == null ? Set.of() : written;
+        List<String> written = apart.execute(status ->
+                jdbc.query(connection -> settle(connection, entity, system, rows), (row, n) -> row.getString(1)));
+        return written == null ? Set.of() : Set.copyOf(written);
     }
 
     private static PreparedStatement settle(
