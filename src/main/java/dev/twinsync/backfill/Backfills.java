@@ -23,6 +23,8 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
@@ -38,6 +40,7 @@ import org.springframework.beans.factory.annotation.Value;
 import org.springframework.boot.context.event.ApplicationReadyEvent;
 import org.springframework.context.event.EventListener;
 import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.jdbc.core.RowCallbackHandler;
 import org.springframework.stereotype.Component;
 import org.springframework.transaction.support.TransactionTemplate;
 
@@ -54,6 +57,9 @@ public class Backfills implements Gaps {
     private static final Duration TURN = Duration.ofSeconds(5);
     private static final Duration TOLD_EVERY = Duration.ofSeconds(10);
     private static final Duration PAUSE = Duration.ofMillis(250);
+
+    /** What is kept of a listing is of this system, for this run. */
+    private record Listed(long run, String system) {}
 
     private static final String COLUMNS =
             "id, entity, systems, dry_run, rate, reason, state, after, done, total, counts::text as counts, waits_for, "
@@ -72,7 +78,7 @@ public class Backfills implements Gaps {
     private final int rate;
     private final int window;
     private final Set<String> onePerson;
-    private final Map<String, Listings.Listing> listed = new HashMap<>();
+    private final Map<Listed, Listings.Listing> listed = new HashMap<>();
     private final Map<Long, Instant> told = new HashMap<>();
     private volatile boolean running;
     private ScheduledExecutorService worker;
@@ -235,10 +241,13 @@ public class Backfills implements Gaps {
             return;
         }
         try {
-            List<String> entities = jdbc.queryForList(
-                    "select distinct entity from backfill where state in ('queued', 'running') order by 1",
-                    String.class);
-            for (String entity : entities) {
+            Map<Long, String> open = new LinkedHashMap<>();
+            jdbc.query(
+                    "select id, entity from backfill where state in ('queued', 'running') order by entity",
+                    (RowCallbackHandler) row -> open.put(row.getLong(1), row.getString(2)));
+            // also those of runs that were cancelled, or that another instance has ended
+            listed.keySet().removeIf(key -> !open.containsKey(key.run()));
+            for (String entity : new LinkedHashSet<>(open.values())) {
                 Instant until = Instant.now().plus(TURN);
                 while (running
                         && schemas.has(entity)
@@ -376,7 +385,7 @@ public class Backfills implements Gaps {
 
     /** A listing reaches as far as it does; it is kept until all systems have come so far. */
     private Listings.Listing listing(String system, Schema schema, Backfill run, int size) {
-        String key = run.id() + "/" + system;
+        Listed key = new Listed(run.id(), system);
         Listings.Listing kept = listed.get(key);
         boolean covers = kept != null
                 && Listings.BYTES.compare(kept.after(), run.after()) <= 0
@@ -403,13 +412,15 @@ public class Backfills implements Gaps {
         Map<String, Map<String, Observation>> readings = new HashMap<>();
         for (String system : run.systems()) {
             Listings.Listing listing = listings.get(system);
-            List<String> its = ids.stream().filter(listing.items()::containsKey).toList();
             if (listing.ticks() == null) {
-                capture.look(system, schema.entity(), its)
+                // also what was made since it was listed; what is gone since is for the key sweep, and its brake
+                capture.look(system, schema.entity(), List.copyOf(ids)).stream()
+                        .filter(Observation::exists)
                         .forEach(reading -> readings.computeIfAbsent(reading.id(), id -> new HashMap<>())
                                 .put(system, reading));
             } else {
-                its.forEach(id -> readings.computeIfAbsent(id, i -> new HashMap<>())
+                ids.stream().filter(listing.items()::containsKey).forEach(id -> readings.computeIfAbsent(
+                                id, i -> new HashMap<>())
                         .put(
                                 system,
                                 capture.reading(
@@ -500,7 +511,7 @@ public class Backfills implements Gaps {
                 },
                 run.id());
         jdbc.update("delete from backfill_person where backfill = ?", run.id());
-        listed.keySet().removeIf(key -> key.startsWith(run.id() + "/"));
+        listed.keySet().removeIf(key -> key.run() == run.id());
     }
 
     private static byte[] digest(String text) {

@@ -44,10 +44,8 @@ class KeySweep {
     /** Of the time, the comparing of all keys takes no more than this part, however short the interval. */
     private static final int SHARE = 20;
 
-    private static final Duration LONGEST_REST = Duration.ofMinutes(5);
-
-    /** Until when the next is due, by {@link System#nanoTime()}. */
-    private final Map<String, Long> rests = new ConcurrentHashMap<>();
+    /** A hard delete waits for no longer than this and a sweep, whatever part of the time that takes. */
+    private static final Duration LONGEST_REST = Duration.ofMinutes(15);
 
     private final Map<String, Map<String, Instant>> told = new ConcurrentHashMap<>();
     private final Map<String, Map<String, Instant>> found = new ConcurrentHashMap<>();
@@ -67,11 +65,11 @@ class KeySweep {
     }
 
     void sweep(String name, String system, Schema schema, Reader reader) {
-        long now = System.nanoTime();
-        if (now - rests.getOrDefault(name, now) < 0) {
-            return;
-        }
         cursors.turn(name, cursor -> {
+            ObjectNode state = state(cursor.value());
+            if (rests(state)) {
+                return;
+            }
             Map<String, Instant> surplus = new HashMap<>();
             long comparing = 0;
             long there = 0;
@@ -79,29 +77,43 @@ class KeySweep {
             while (after != null) {
                 long began = System.nanoTime();
                 List<String> page = page(system, schema, after);
+                after = next(page);
+                page = List.copyOf(new LinkedHashSet<>(page));
                 Set<String> unknown = new LinkedHashSet<>(unknown(system, schema, page));
                 comparing += System.nanoTime() - began;
                 there += page.size() - unknown.size();
                 for (List<String> some : pages(unheardOf(name, system, schema, unknown, surplus))) {
                     reader.read(system, schema, some);
                 }
-                after = next(page);
             }
             long began = System.nanoTime();
             long count = known(system, schema);
+            Map<String, Instant> already = told.computeIfAbsent(name, n -> new HashMap<>());
             // as many known as are there: then none is gone, and the system need not be asked for each
-            Set<String> gone = count == there ? new LinkedHashSet<>() : gone(system, schema);
+            boolean none = count == there && already.isEmpty() && !state.has("braked") && !state.has("released");
+            Set<String> gone = none ? new LinkedHashSet<>() : gone(system, schema);
             comparing += System.nanoTime() - began;
             counts.put(name, count);
             found.put(name, surplus);
-            Map<String, Instant> already = told.computeIfAbsent(name, n -> new HashMap<>());
             Instant since = Instant.now().minus(TOLD);
             already.keySet().retainAll(gone);
             already.values().removeIf(at -> at.isBefore(since));
             gone.removeAll(already.keySet());
-            delete(name, system, schema, reader, cursor, gone, Math.max(20, count / 1000));
-            rests.put(name, System.nanoTime() + Math.min(LONGEST_REST.toNanos(), (SHARE - 1) * comparing));
+            delete(name, system, schema, reader, state, gone, Math.max(20, count / 1000));
+            long rest = Math.min(LONGEST_REST.toMillis(), (SHARE - 1) * comparing / 1_000_000);
+            cursor.move(state.put("rests", Instant.now().plusMillis(rest).toString()));
         });
+    }
+
+    /** Whether the last sweep, of whichever instance, was so short a while ago that this one is to be left out. */
+    private static boolean rests(ObjectNode state) {
+        if (!state.has("rests")) {
+            return false;
+        }
+        Instant until = Instant.parse(state.path("rests").asText());
+        Instant now = Instant.now();
+        // a clock that was put back must not stop the sweeps
+        return now.isBefore(until) && until.isBefore(now.plus(LONGEST_REST.multipliedBy(2)));
     }
 
     /**
@@ -128,14 +140,7 @@ class KeySweep {
     }
 
     private void delete(
-            String name,
-            String system,
-            Schema schema,
-            Reader reader,
-            Cursors.Cursor cursor,
-            Set<String> gone,
-            long bound) {
-        ObjectNode state = state(cursor.value());
+            String name, String system, Schema schema, Reader reader, ObjectNode state, Set<String> gone, long bound) {
         boolean released = state.path("released").asBoolean(false);
         if (gone.size() + recent(state) > bound && !gone.isEmpty() && !released) {
             if (!state.has("braked")) {
@@ -148,10 +153,8 @@ class KeySweep {
                 state.put("since", Instant.now().toString());
             }
             state.put("braked", gone.size());
-            cursor.move(state);
             return;
         }
-        boolean held = state.has("braked");
         state.remove(List.of("braked", "since", "released"));
         for (List<String> page : pages(gone)) {
             reader.read(system, schema, page);
@@ -164,9 +167,6 @@ class KeySweep {
             entry.put("at", Instant.now().toString());
             entry.put("n", released ? 0 : gone.size());
             state.withArray("/deleted").add(entry);
-        }
-        if (!gone.isEmpty() || held || released) {
-            cursor.move(state);
         }
     }
 
@@ -221,13 +221,16 @@ class KeySweep {
         String name = "sweep-" + system + '-' + schema.plural();
         Instant until = Instant.now().plus(SWEEP_ENDS);
         // a sweep under way has the cursor
-        while (!cursors.turn(name, cursor -> cursor.move(state(cursor.value()).put("released", true)))) {
+        while (!cursors.turn(name, cursor -> {
+            ObjectNode state = state(cursor.value());
+            state.remove("rests");
+            cursor.move(state.put("released", true));
+        })) {
             if (Instant.now().isAfter(until)) {
                 throw new IllegalStateException(name + " is under way: release it again when it has ended");
             }
             LockSupport.parkNanos(Duration.ofMillis(20).toNanos());
         }
-        rests.remove(name);
     }
 
     private static ObjectNode state(JsonNode value) {

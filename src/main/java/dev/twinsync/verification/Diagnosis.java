@@ -234,7 +234,7 @@ public class Diagnosis {
             List<String> some = page.keySet().stream().limit(3).toList();
             if (!ends.there(system, schema, some).containsAll(some)) {
                 throw new IllegalStateException("check" + flows + " does not find what page" + flows
-                        + " lists: a sweep would take records for deleted");
+                        + " lists: a sweep would think records gone, and hold back deletions");
             }
             Map<String, Observation> looks = some.isEmpty() ? Map.of() : ends.look(system, schema, some);
             if (looks.values().stream().anyMatch(look -> look.exists() && look.digest() == null)) {
