@@ -70,7 +70,7 @@ final class Bodies {
         if (!given.path("reason").isTextual()) {
             throw invalid("reason", "a text is needed");
         }
-        return reason(given);
+        return given.path("reason").asText().isBlank() ? null : reason(given);
     }
 
     /** A member that is true or false, or left out for false. */

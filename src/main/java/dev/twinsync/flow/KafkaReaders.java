@@ -50,8 +50,8 @@ public class KafkaReaders extends DefaultKafkaClientFactory {
     /** Polls in a row that brought nothing, after which a reader waits longer: no batch is open then. */
     private static final int QUIET = 20;
 
-    /** What a quiet reader waits for records, which end the wait: ten times as many looks would find as little. */
-    private static final Duration QUIET_WAIT = Duration.ofSeconds(1);
+    /** What a quiet reader waits for records, which end the wait: five times as many looks would find as little. */
+    private static final Duration QUIET_WAIT = Duration.ofMillis(500);
 
     /** By the group, which a flow has for itself. */
     private final Map<String, Set<Reader>> readers = new ConcurrentHashMap<>();
