@@ -47,6 +47,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 import org.apache.camel.CamelContext;
 import org.apache.camel.Exchange;
@@ -257,6 +258,7 @@ public class Delivery {
         List<String> doubtful = new ArrayList<>();
         List<String> settled = new ArrayList<>();
         Map<String, Integer> keys = new HashMap<>();
+        Set<String> sentBefore = new HashSet<>();
         for (String id : ids) {
             Snapshot snapshot = snapshots.get(id);
             Golden golden = snapshot.golden();
@@ -288,6 +290,9 @@ public class Delivery {
             due.forEach(path -> values.put(path, golden.value(path)));
             int number = keyNumber(base, delivery, values);
             keys.put(id, number);
+            if (number == used(delivery)) {
+                sentBefore.add(id);
+            }
             Base intended = Writes.intended(base, values);
             intents.add(change(golden, intended, true, delivery, List.of(), null, number, null));
             items.add(new Target.Item(
@@ -321,8 +326,14 @@ public class Delivery {
         if (!open.isEmpty()) {
             List<String> written = open.stream().map(Target.Item::id).toList();
             underWay.during(system, schema.entity(), written, () -> {
-                List<Target.Result> results = policy.patiently(() -> target.write(system, schema, open));
-                settle(system, schema, snapshots, open, results, keys, told);
+                AtomicInteger tries = new AtomicInteger();
+                List<Target.Result> results = policy.patiently(() -> {
+                    if (tries.getAndIncrement() > 0) {
+                        sentBefore.addAll(written);
+                    }
+                    return target.write(system, schema, open);
+                });
+                settle(system, schema, snapshots, open, results, keys, told, target == api ? sentBefore : Set.of());
             });
         }
         if (!lost.isEmpty()) {
@@ -370,6 +381,12 @@ public class Delivery {
         return data;
     }
 
+    /**
+     * Stores what became of each record.
+     *
+     * @param sentBefore records whose answer may be that of an earlier try: it tells what was so then, and what the
+     *     system has changed since may have been read in between, and be passed over as older than the answer
+     */
     private void settle(
             String system,
             Schema schema,
@@ -377,11 +394,13 @@ public class Delivery {
             List<Target.Item> items,
             List<Target.Result> answers,
             Map<String, Integer> keys,
-            Map<String, Told> told) {
+            Map<String, Told> told,
+            Set<String> sentBefore) {
         List<Change> changes = new ArrayList<>();
         List<Letter> letters = new ArrayList<>();
         List<String> written = new ArrayList<>();
         List<String> doubtful = new ArrayList<>();
+        Set<String> toRead = new LinkedHashSet<>();
         long tick = records.tick();
         List<Target.Result> results = alone.judged(system + '/' + schema.entity(), items, answers);
         List<String> again = new ArrayList<>();
@@ -403,6 +422,10 @@ public class Delivery {
                 again.add(item.id());
             } else if (result instanceof Target.Result.Written done) {
                 Base base = Writes.at(done.base(), item.base().revision());
+                if (sentBefore.contains(item.id())) {
+                    base = base.doubted(tick);
+                    toRead.add(item.id());
+                }
                 written.add(item.id());
                 changes.add(change(
                         golden,
@@ -415,6 +438,7 @@ public class Delivery {
             } else if (result instanceof Target.Result.Differs differs) {
                 doubtful.add(item.id());
                 if (!differs.read()) {
+                    toRead.add(item.id());
                     changes.add(change(golden, item.base().doubted(tick), true, List.of(), null, number, null));
                 }
             } else if (result instanceof Target.Result.Refused refused) {
@@ -445,12 +469,7 @@ public class Delivery {
         report(system, schema, items, written, told);
         metrics.delivery("delivered", schema.entity(), system, written.size());
         metrics.delivery("doubted_at_delivery", schema.entity(), system, doubtful.size());
-        List<String> toRead = new ArrayList<>(lost);
-        for (int i = 0; i < items.size(); i++) {
-            if (results.get(i) instanceof Target.Result.Differs differs && !differs.read()) {
-                toRead.add(items.get(i).id());
-            }
-        }
+        toRead.addAll(lost);
         if (!toRead.isEmpty()) {
             capture.readNow(system, schema.entity(), toRead);
         }

@@ -108,6 +108,9 @@ public final class MiniProgram implements AutoCloseable {
      */
     public record Write(String entity, String id, String key, JsonNode data, int code, boolean again) {}
 
+    /** What a record became. @param key of the write, or null where it was edited at the mini-program itself */
+    public record Became(String entity, String id, String key, String position, JsonNode data) {}
+
     /** Is told of each write. */
     public interface Watcher {
         /** @param arrived when its request began to arrive, by {@link System#nanoTime} */
@@ -131,6 +134,7 @@ public final class MiniProgram implements AutoCloseable {
     private final Map<String, Long> versions = new HashMap<>();
     private final Set<String> underWay = ConcurrentHashMap.newKeySet();
     private final List<Write> writes = new ArrayList<>();
+    private final List<Became> became = new ArrayList<>();
     private final AtomicInteger echoes = new AtomicInteger();
     private final AtomicInteger backwards = new AtomicInteger();
     private final AtomicInteger concurrent = new AtomicInteger();
@@ -188,6 +192,13 @@ public final class MiniProgram implements AutoCloseable {
         ObjectNode values = JSON.valueToTree(fields);
         apply(item, values);
         touch(entity, id, item);
+        became(entity, id, null, item);
+    }
+
+    private void became(String entity, String id, String key, Item item) {
+        if (keepsWrites) {
+            became.add(new Became(entity, id, key, item.updatedAt, shown(item).deepCopy()));
+        }
     }
 
     /** Changes a record by hand, so that nothing tells of it: neither its time nor {@link #changes}. */
@@ -273,6 +284,7 @@ public final class MiniProgram implements AutoCloseable {
         refusals.clear();
         faults.clear();
         writes.clear();
+        became.clear();
         always = null;
         distortion = null;
         lost = null;
@@ -385,6 +397,13 @@ public final class MiniProgram implements AutoCloseable {
 
     public synchronized List<Write> writes() {
         return List.copyOf(writes);
+    }
+
+    /** What a record became, from its beginning. */
+    public synchronized List<Became> became(String entity, String id) {
+        return became.stream()
+                .filter(one -> one.entity().equals(entity) && one.id().equals(id))
+                .toList();
     }
 
     /** Writes that changed nothing. */
@@ -646,6 +665,7 @@ public final class MiniProgram implements AutoCloseable {
         }
         version(entity, id, key);
         touch(entity, id, target);
+        became(entity, id, key, target);
         ObjectNode answer = JSON.createObjectNode().put("code", 0).put("updated_at", target.updatedAt);
         if (key != null) {
             journal.put(key, new Answered(request, answer));

@@ -32,6 +32,7 @@ import java.util.TreeSet;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
+import org.awaitility.core.ConditionTimeoutException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.jdbc.core.JdbcTemplate;
@@ -291,21 +292,49 @@ final class Rig implements AutoCloseable {
 
     /** Waits until both ends and the golden records are the same in every field, with nothing under way, and stay so. */
     void becomesEqual() throws IOException {
-        await("both ends and the golden records are equal, and quiet")
-                .atMost(LONGEST)
-                .pollInterval(Duration.ofMillis(500))
-                .ignoreExceptions()
-                .untilAsserted(() -> {
-                    assertThat(differences()).isEmpty();
-                    assertThat(due()).as("bases that are owed something").isZero();
-                    assertThat(lag()).as("records in Kafka to be worked").isZero();
-                });
+        try {
+            await("both ends and the golden records are equal, and quiet")
+                    .atMost(LONGEST)
+                    .pollInterval(Duration.ofMillis(500))
+                    .ignoreExceptions()
+                    .untilAsserted(() -> {
+                        assertThat(differences()).isEmpty();
+                        assertThat(due()).as("bases that are owed something").isZero();
+                        assertThat(lag()).as("records in Kafka to be worked").isZero();
+                    });
+        } catch (ConditionTimeoutException e) {
+            Files.writeString(folder.resolve("differing.txt"), told());
+            throw e;
+        }
         // and nothing comes after it
         long since = System.nanoTime();
         int writes = mini.writes().size();
         await().atMost(LONGEST).until(() -> System.nanoTime() - since > 2_000_000_000L);
         assertThat(mini.writes()).as("writes when all is quiet").hasSize(writes);
         assertThat(differences()).isEmpty();
+    }
+
+    /** All that is known of the records that differ. */
+    private String told() throws IOException {
+        StringBuilder told = new StringBuilder();
+        for (String difference : differences()) {
+            String id = difference.substring(0, difference.indexOf(' '));
+            told.append(difference).append('\n');
+            for (String table : List.of("golden", "base", "due", "history", "conflict")) {
+                String key = table.equals("conflict") ? "record_id" : "id";
+                app.queryForList(
+                                "select row_to_json(t)::text from sync." + table + " t where " + key + " = ?",
+                                String.class,
+                                id)
+                        .forEach(row ->
+                                told.append(table).append(' ').append(row).append('\n'));
+            }
+            schemas.all().forEach(schema -> mini.became(schema.entity(), id)
+                    .forEach(state -> told.append(state).append('\n')));
+            mini.writes().stream().filter(write -> write.id().equals(id)).forEach(write -> told.append(write)
+                    .append('\n'));
+        }
+        return told.toString();
     }
 
     List<String> differences() throws IOException {
