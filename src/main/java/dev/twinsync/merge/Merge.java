@@ -249,6 +249,7 @@ public final class Merge {
         private void fresh(Base base, Map<String, JsonNode> row, Set<String> unusable, boolean settles) {
             Map<String, JsonNode> edits = new LinkedHashMap<>();
             Map<String, JsonNode> held = new HashMap<>();
+            Set<String> otherwise = new HashSet<>();
             if (observation.exists()) {
                 boolean ours = base.wrote() != null && base.wrote().equals(observation.position());
                 for (String path : union(row.keySet(), base.held().keySet())) {
@@ -276,6 +277,9 @@ public final class Merge {
                     }
                     boolean echo = Due.same(value, was);
                     boolean rendering = ours && base.sent().containsKey(path);
+                    if (!echo && !rendering) {
+                        otherwise.add(path);
+                    }
                     // not being deleted is no news from a system that is looked at for the first time
                     boolean alive = !base.known()
                             && before.version() > 0
@@ -299,7 +303,8 @@ public final class Merge {
             take(new LinkedHashMap<>(edits), base, true);
 
             Map<String, JsonNode> sent = new HashMap<>(base.sent());
-            sent.keySet().removeAll(edits.keySet());
+            // what is shown now is no rendering of what was sent before: an edit, or a later write of ours
+            sent.keySet().removeAll(otherwise);
             sent.entrySet().removeIf(e -> !observation.exists() || Due.same(e.getValue(), held.get(e.getKey())));
             // a write that may still be under way carries the old position as its guard: once the position has moved
             // it can no longer take effect, and its values are the system's own again
