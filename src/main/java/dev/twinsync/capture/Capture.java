@@ -30,6 +30,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.function.Consumer;
 import org.apache.camel.CamelContext;
 import org.apache.camel.ProducerTemplate;
 import org.slf4j.Logger;
@@ -143,7 +144,9 @@ public class Capture {
     public void readNow(String system, String entity, Collection<String> ids) {
         Schema schema = schemas.of(entity);
         // whoever asks for a reading gets it merged, be it an echo
-        publish(system, schema, ids.isEmpty() ? List.of() : readings(system, schema, ids));
+        if (!ids.isEmpty()) {
+            publish(system, schema, readings(system, schema, ids, some -> publish(system, schema, some)));
+        }
     }
 
     /** What a system holds of a record at this moment, read by its key for a person to see; nothing is published. */
@@ -391,6 +394,12 @@ public class Capture {
     }
 
     private List<Observation> readings(String system, Schema schema, Collection<String> ids) {
+        return readings(system, schema, ids, none -> {});
+    }
+
+    /** @param got takes what was read where not all could be: an API that lets few through is got through bit by bit */
+    private List<Observation> readings(
+            String system, Schema schema, Collection<String> ids, Consumer<List<Observation>> got) {
         if (isTable(system, schema)) {
             String flow = "direct:read-" + system + '-' + schema.plural();
             long began = records.tick();
@@ -406,6 +415,7 @@ public class Capture {
             }));
         }
         List<Observation> readings = new ArrayList<>();
+        RuntimeException failed = null;
         for (Future<Observation> call : calls) {
             try {
                 readings.add(call.get());
@@ -413,8 +423,14 @@ public class Capture {
                 Thread.currentThread().interrupt();
                 throw new IllegalStateException("interrupted", e);
             } catch (ExecutionException e) {
-                throw e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e.getCause());
+                failed = e.getCause() instanceof RuntimeException cause
+                        ? cause
+                        : new IllegalStateException(e.getCause());
             }
+        }
+        if (failed != null) {
+            got.accept(readings);
+            throw failed;
         }
         return readings;
     }

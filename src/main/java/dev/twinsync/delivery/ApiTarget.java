@@ -66,11 +66,11 @@ class ApiTarget implements Target {
     }
 
     @Override
-    public List<Result> write(String system, Schema schema, List<Item> items) {
+    public List<Result> write(String system, Schema schema, List<Item> items, Long since) {
         String flow = "direct:batch-" + system + '-' + schema.plural();
         Instant single = noBatch.get(flow);
         if (single != null && Instant.now().isBefore(single)) {
-            return one(system, schema, items);
+            return one(system, schema, items, since);
         }
         ObjectNode body = Json.MAPPER.createObjectNode();
         ArrayNode array = body.putArray("items");
@@ -81,14 +81,14 @@ class ApiTarget implements Target {
             node.put("idempotency_key", item.key());
             node.put("if_match", item.makes() ? null : item.base().position());
         }
-        long began = records.tick();
+        long began = since == null ? records.tick() : since;
         JsonNode answer;
         try {
             answer = call(flow, body, Map.of());
         } catch (CallFailed e) {
             if (e.status() == 404) {
                 noBatch.put(flow, Instant.now().plus(singleCallsFor));
-                return one(system, schema, items);
+                return one(system, schema, items, since);
             }
             throw e;
         }
@@ -139,7 +139,7 @@ class ApiTarget implements Target {
     }
 
     /** Single calls, each key once, side by side. */
-    private List<Result> one(String system, Schema schema, List<Item> items) {
+    private List<Result> one(String system, Schema schema, List<Item> items, Long since) {
         String flow = "direct:write-" + system + '-' + schema.plural();
         List<Future<Result>> calls = new ArrayList<>();
         for (Item item : items) {
@@ -150,7 +150,7 @@ class ApiTarget implements Target {
                 Map<String, Object> headers = new HashMap<>();
                 headers.put("idempotency_key", item.key());
                 headers.put("if_match", item.makes() ? null : item.base().position());
-                long began = records.tick();
+                long began = since == null ? records.tick() : since;
                 try {
                     JsonNode answer = call(flow, body, headers);
                     if (answer.path("code").asInt(-1) != 0) {

@@ -47,7 +47,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 import org.apache.camel.CamelContext;
 import org.apache.camel.Exchange;
@@ -257,6 +256,7 @@ public class Delivery {
         List<Change> waiting = new ArrayList<>();
         List<String> doubtful = new ArrayList<>();
         List<String> settled = new ArrayList<>();
+        List<String> unanswered = new ArrayList<>();
         Map<String, Integer> keys = new HashMap<>();
         Set<String> sentBefore = new HashSet<>();
         for (String id : ids) {
@@ -271,6 +271,10 @@ public class Delivery {
             Set<String> due = Due.paths(schema, golden, base);
             if (due.isEmpty()) {
                 settled.add(id);
+                if (!base.intents().isEmpty()) {
+                    // nothing is owed to what it is known to hold; but it may have taken what it never answered
+                    unanswered.add(id);
+                }
                 if (delivery != null && delivery.dueSince() != null) {
                     waiting.add(change(golden, base, false, List.of(), null, used(delivery), null));
                 }
@@ -310,6 +314,9 @@ public class Delivery {
             metrics.delivery("doubted_at_delivery", schema.entity(), system, doubtful.size());
             capture.readNow(system, schema.entity(), doubtful);
         }
+        if (!unanswered.isEmpty()) {
+            capture.readNow(system, schema.entity(), unanswered);
+        }
         deadLetters.closed(schema.entity(), system, settled);
         Set<String> lost = new HashSet<>(intents.isEmpty() ? List.of() : records.save(schema.entity(), intents));
         List<Target.Item> open = items.stream()
@@ -326,12 +333,13 @@ public class Delivery {
         if (!open.isEmpty()) {
             List<String> written = open.stream().map(Target.Item::id).toList();
             underWay.during(system, schema.entity(), written, () -> {
-                AtomicInteger tries = new AtomicInteger();
+                Long[] since = {null};
                 List<Target.Result> results = policy.patiently(() -> {
-                    if (tries.getAndIncrement() > 0) {
-                        sentBefore.addAll(written);
+                    Long before = since[0];
+                    if (before == null) {
+                        since[0] = records.tick();
                     }
-                    return target.write(system, schema, open);
+                    return target.write(system, schema, open, before);
                 });
                 settle(system, schema, snapshots, open, results, keys, told, target == api ? sentBefore : Set.of());
             });
@@ -384,8 +392,8 @@ public class Delivery {
     /**
      * Stores what became of each record.
      *
-     * @param sentBefore records whose answer may be that of an earlier try: it tells what was so then, and what the
-     *     system has changed since may have been read in between, and be passed over as older than the answer
+     * @param sentBefore records whose answer may be one that an earlier delivery never got: it tells what was so then, and
+     *     what the system has changed since may have been read in between, and be passed over as older than the answer
      */
     private void settle(
             String system,
@@ -425,6 +433,7 @@ public class Delivery {
                 if (sentBefore.contains(item.id())) {
                     base = base.doubted(tick);
                     toRead.add(item.id());
+                    doubtful.add(item.id());
                 }
                 written.add(item.id());
                 changes.add(change(

@@ -65,7 +65,7 @@ class TableTarget implements Target {
     private record Row(boolean exists, Schema.Normalised normalised, Set<String> unusable, String position) {}
 
     @Override
-    public List<Result> write(String system, Schema schema, List<Item> items) {
+    public List<Result> write(String system, Schema schema, List<Item> items, Long since) {
         List<Result> results = new ArrayList<>(halving(system, schema, items));
         for (int attempt = 1; ; attempt++) {
             List<Integer> locked = new ArrayList<>();

@@ -13,10 +13,12 @@ interface Target {
     /**
      * Writes the set.
      *
+     * @param since the tick before an earlier try of the same set, whose answers may be given once more: they tell what was
+     *     so at some time since then; null for the first try
      * @return what became of each, in order
      * @throws RuntimeException where the set as a whole got no answer
      */
-    List<Result> write(String system, Schema schema, List<Item> items);
+    List<Result> write(String system, Schema schema, List<Item> items, Long since);
 
     /** How many records one call takes. */
     int setSize();

@@ -276,7 +276,9 @@ public final class Merge {
                         held.put(path, value);
                     }
                     boolean echo = Due.same(value, was);
-                    boolean rendering = ours && base.sent().containsKey(path);
+                    boolean intended = intended(base, path, value);
+                    // by a time as coarse as a second a later write of ours looks like the one before it
+                    boolean rendering = ours && base.sent().containsKey(path) && !intended;
                     if (!echo && !rendering) {
                         otherwise.add(path);
                     }
@@ -291,7 +293,7 @@ public final class Merge {
                     }
                     boolean pushed = base.stated().containsKey(path)
                             && Due.same(base.stated().get(path).value(), value);
-                    if (!echo && !rendering && !pushed && !intended(base, path, value)) {
+                    if (!echo && !rendering && !pushed && !intended) {
                         edits.put(path, value == null ? NullNode.getInstance() : value);
                     }
                 }

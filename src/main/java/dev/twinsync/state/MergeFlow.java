@@ -219,6 +219,8 @@ public class MergeFlow {
         for (String system : schema.systems()) {
             Base base = bases.getOrDefault(system, Base.unknown(system));
             boolean isDue = Due.is(schema, golden, base);
+            // what it was owed may be on its way at this moment, and is not what is true now: nobody else would look
+            boolean overtakes = moved && !touched.contains(system) && Due.is(schema, snapshot.golden(), base);
             Delivery delivery = snapshot.delivery().get(system);
             if (touched.contains(system)) {
                 changed.add(new BaseChange(
@@ -230,12 +232,12 @@ public class MergeFlow {
                         delivery == null || moved ? 0 : delivery.keyNumber(),
                         observed.get(system),
                         digests.get(system)));
-            } else if (isDue && moved) {
+            } else if (moved && isDue || overtakes) {
                 owed.add(system);
             }
             // what a look shows to be owed no more is told too: its delivery ends the letter that waited for it
             boolean settled = !isDue && touched.contains(system) && delivery != null && delivery.dueSince() != null;
-            if (settled || isDue && !refused(delivery, golden, base)) {
+            if (settled || overtakes || isDue && !refused(delivery, golden, base)) {
                 due.add(system);
             }
         }

@@ -48,7 +48,7 @@ class MergeMutantsTest {
                 Arguments.of(
                         "takes a rendering for an edit",
                         "Merge.java",
-                        "boolean rendering = ours && base.sent().containsKey(path);",
+                        "boolean rendering = ours && base.sent().containsKey(path) && !intended;",
                         "boolean rendering = false;"),
                 Arguments.of(
                         "takes its own unanswered write for an edit",
