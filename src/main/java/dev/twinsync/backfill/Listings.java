@@ -2,6 +2,7 @@ package dev.twinsync.backfill;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.twinsync.capture.Capture;
+import dev.twinsync.capture.TableKeys;
 import dev.twinsync.flow.CallFailed;
 import dev.twinsync.merge.Ticks;
 import dev.twinsync.record.Schema;
@@ -30,11 +31,13 @@ class Listings {
 
     private final ProducerTemplate template;
     private final Capture capture;
+    private final TableKeys keys;
     private final Records records;
 
-    Listings(ProducerTemplate template, Capture capture, Records records) {
+    Listings(ProducerTemplate template, Capture capture, TableKeys keys, Records records) {
         this.template = template;
         this.capture = capture;
+        this.keys = keys;
         this.records = records;
     }
 
@@ -60,13 +63,13 @@ class Listings {
 
     /** @param limit of an API's page; a table's is as long as it may be */
     Listing list(String system, Schema schema, String after, int limit) {
-        String flow = "direct:list-" + system + '-' + schema.plural();
         TreeMap<String, JsonNode> items = new TreeMap<>(BYTES);
         if (capture.isTable(system, schema)) {
-            List<String> ids = keys(flow, after);
+            List<String> ids = keys.list(system, schema, after, OF_TABLE);
             ids.forEach(id -> items.put(id, null));
             return new Listing(after, items, null, ids.size() == OF_TABLE);
         }
+        String flow = "direct:list-" + system + '-' + schema.plural();
         long began = records.tick();
         JsonNode page;
         try {
@@ -107,24 +110,15 @@ class Listings {
             return null;
         }
         // in the order of its index
-        String flow = "direct:page-" + system + '-' + schema.plural();
         long count = 0;
         String after = "";
         while (true) {
-            List<String> page = keys(flow, after);
+            List<String> page = keys.page(system, schema, after, OF_TABLE);
             count += page.size();
             if (page.size() < OF_TABLE) {
                 return count;
             }
             after = page.get(OF_TABLE - 1);
         }
-    }
-
-    private List<String> keys(String flow, String after) {
-        List<?> rows =
-                template.requestBodyAndHeaders(flow, null, Map.of("after", after, "limit", OF_TABLE), List.class);
-        return rows.stream()
-                .map(row -> String.valueOf(((Map<?, ?>) row).get("id")))
-                .toList();
     }
 }

@@ -17,7 +17,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.LockSupport;
-import org.apache.camel.ProducerTemplate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.jdbc.core.JdbcTemplate;
@@ -51,16 +50,16 @@ class KeySweep {
     private final Map<String, Map<String, Instant>> found = new ConcurrentHashMap<>();
     private final TablePoll poll;
     private final Cursors cursors;
-    private final ProducerTemplate template;
+    private final TableKeys table;
     private final JdbcTemplate jdbc;
 
     /** How many records each system was known to hold at the last sweep. */
     private final Map<String, Long> counts = new ConcurrentHashMap<>();
 
-    KeySweep(TablePoll poll, Cursors cursors, ProducerTemplate template, JdbcTemplate jdbc) {
+    KeySweep(TablePoll poll, Cursors cursors, TableKeys table, JdbcTemplate jdbc) {
         this.poll = poll;
         this.cursors = cursors;
-        this.template = template;
+        this.table = table;
         this.jdbc = jdbc;
     }
 
@@ -76,7 +75,7 @@ class KeySweep {
             String after = "";
             while (after != null) {
                 long began = System.nanoTime();
-                List<String> page = page(system, schema, after);
+                List<String> page = table.page(system, schema, after, PAGE);
                 after = next(page);
                 page = List.copyOf(new LinkedHashSet<>(page));
                 Set<String> unknown = new LinkedHashSet<>(unknown(system, schema, page));
@@ -252,18 +251,6 @@ class KeySweep {
         return count;
     }
 
-    /** Keys of the system after one, in the order of its index, which is not ours. */
-    private List<String> page(String system, Schema schema, String after) {
-        return asked("direct:page-", system, schema, Map.of("after", after, "limit", PAGE));
-    }
-
-    private List<String> asked(String flow, String system, Schema schema, Map<String, Object> headers) {
-        List<?> rows = template.requestBodyAndHeaders(flow + system + '-' + schema.plural(), null, headers, List.class);
-        List<String> ids = new ArrayList<>(rows.size());
-        rows.forEach(row -> ids.add(String.valueOf(((Map<?, ?>) row).get("id"))));
-        return ids;
-    }
-
     /** The keys that no base holds; looked for one by one, whatever the table's statistics say. */
     private List<String> unknown(String system, Schema schema, List<String> ids) {
         return jdbc.query(
@@ -289,8 +276,7 @@ class KeySweep {
                     where entity = ? and system = ? and present and id collate "C" > ?
                     order by id collate "C" limit ?""", String.class, schema.entity(), system, after, PAGE);
             gone.addAll(page);
-            asked("direct:check-", system, schema, Map.of("ids", page.toArray(String[]::new)))
-                    .forEach(gone::remove);
+            table.there(system, schema, page).forEach(gone::remove);
             after = next(page);
         }
         return gone;

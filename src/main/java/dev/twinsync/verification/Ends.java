@@ -2,6 +2,7 @@ package dev.twinsync.verification;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.twinsync.capture.Capture;
+import dev.twinsync.capture.TableKeys;
 import dev.twinsync.flow.CallFailed;
 import dev.twinsync.merge.Observation;
 import dev.twinsync.merge.Ticks;
@@ -38,6 +39,7 @@ class Ends {
 
     private final ProducerTemplate template;
     private final Capture capture;
+    private final TableKeys keys;
     private final Records records;
     private final Settings settings;
     private final Budget pages;
@@ -46,9 +48,10 @@ class Ends {
     private final AtomicLong apiNanos = new AtomicLong();
     private final ExecutorService readers;
 
-    Ends(ProducerTemplate template, Capture capture, Records records, Environment environment) {
+    Ends(ProducerTemplate template, Capture capture, TableKeys keys, Records records, Environment environment) {
         this.template = template;
         this.capture = capture;
+        this.keys = keys;
         this.records = records;
         this.settings = Settings.of(environment);
         this.pages = new Budget(settings.appPagesPerSecond());
@@ -81,14 +84,7 @@ class Ends {
     Map<String, String> page(String system, Schema schema, String after) {
         pages.take();
         return timed(tableNanos, () -> {
-            List<?> keys = template.requestBodyAndHeaders(
-                    "direct:page-" + system + '-' + schema.plural(),
-                    null,
-                    Map.of("after", after, "limit", settings.appPage()),
-                    List.class);
-            List<String> ids = keys.stream()
-                    .map(row -> String.valueOf(((Map<?, ?>) row).get("id")))
-                    .toList();
+            List<String> ids = keys.page(system, schema, after, settings.appPage());
             Map<String, String> digests = new LinkedHashMap<>();
             // a row that went in between is not there: the compare of keys finds it
             ids.forEach(id -> digests.put(id, null));
@@ -99,11 +95,7 @@ class Ends {
 
     /** Of the keys, those that a table has. */
     List<String> there(String system, Schema schema, List<String> ids) {
-        List<?> rows = template.requestBodyAndHeader(
-                "direct:check-" + system + '-' + schema.plural(), null, "ids", ids.toArray(String[]::new), List.class);
-        return rows.stream()
-                .map(row -> String.valueOf(((Map<?, ?>) row).get("id")))
-                .toList();
+        return keys.there(system, schema, ids);
     }
 
     /** The digests of a table's rows by key; a key without a row is absent. */
