@@ -128,7 +128,7 @@ class ApiTarget implements Target {
     private static Result written(Item item, JsonNode answer, Ticks ticks) {
         String position = answer.path("updated_at").asText(null);
         Base base = item.makes() ? Base.unknown(item.base().system()) : item.base();
-        base = Writes.at(base, item.base().revision());
+        base = base.at(item.base().revision());
         return new Result.Written(Writes.answered(base, item.values(), position, ticks, item.version()));
     }
 

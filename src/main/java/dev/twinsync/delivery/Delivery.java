@@ -324,7 +324,7 @@ public class Delivery {
                 // the intent took a revision
                 .map(item -> new Target.Item(
                         item.id(),
-                        Writes.at(item.base(), item.base().revision() + 1),
+                        item.base().at(item.base().revision() + 1),
                         item.values(),
                         item.data(),
                         item.key(),
@@ -429,7 +429,7 @@ public class Delivery {
                 // only this record waits: it stays due, and is told of again
                 again.add(item.id());
             } else if (result instanceof Target.Result.Written done) {
-                Base base = Writes.at(done.base(), item.base().revision());
+                Base base = done.base().at(item.base().revision());
                 if (sentBefore.contains(item.id())) {
                     base = base.doubted(tick);
                     toRead.add(item.id());

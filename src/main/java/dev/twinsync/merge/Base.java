@@ -2,6 +2,7 @@ package dev.twinsync.merge;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.time.Instant;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -74,5 +75,39 @@ public record Base(
         return new Base(
                 system, known, exists, held, unusable, position, ticks, true, tick, intents, sent, stated, wrote, seen,
                 revision);
+    }
+
+    /** The same base with another revision: how a settled write is told from the one that began it. */
+    public Base at(long revision) {
+        return new Base(
+                system, known, exists, held, unusable, position, ticks, doubt, doubtAt, intents, sent, stated, wrote,
+                seen, revision);
+    }
+
+    Base intending(Map<String, List<JsonNode>> intents) {
+        return new Base(
+                system, known, exists, held, unusable, position, ticks, doubt, doubtAt, intents, sent, stated, wrote,
+                seen, revision);
+    }
+
+    Base stating(Map<String, Stated> stated) {
+        return new Base(
+                system, known, exists, held, unusable, position, ticks, doubt, doubtAt, intents, sent, stated, wrote,
+                seen, revision);
+    }
+
+    Base seeing(long seen) {
+        return new Base(
+                system, known, exists, held, unusable, position, ticks, doubt, doubtAt, intents, sent, stated, wrote,
+                seen, revision);
+    }
+
+    /** A reading of these ticks has shown just what it holds: what was sent and is held so is no rendering. */
+    Base shown(Ticks ticks) {
+        Map<String, JsonNode> sent = new HashMap<>(this.sent);
+        sent.entrySet().removeIf(e -> Due.same(e.getValue(), held.get(e.getKey())));
+        return new Base(
+                system, known, exists, held, unusable, position, ticks, doubt, doubtAt, intents, sent, stated, null,
+                seen, revision);
     }
 }

@@ -1,9 +1,5 @@
 package dev.twinsync.merge;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import java.util.HashMap;
-import java.util.Map;
-
 /**
  * What every write of ours comes back as: a reading that shows, at the position that the base has, just what the base
  * holds, of a golden record that it has seen. The merge of such a reading changes nothing but the base's account of it.
@@ -38,28 +34,6 @@ public final class Echo {
             return null;
         }
         // begun before our write was answered, it is no newer than the answer
-        return shown(base, reading.ticks().began() > base.ticks().ended() ? reading.ticks() : base.ticks());
-    }
-
-    /** The base once a reading has shown just what it holds: what was sent and is held so is no rendering. */
-    static Base shown(Base b, Ticks ticks) {
-        Map<String, JsonNode> sent = new HashMap<>(b.sent());
-        sent.entrySet().removeIf(e -> Due.same(e.getValue(), b.held().get(e.getKey())));
-        return new Base(
-                b.system(),
-                b.known(),
-                b.exists(),
-                b.held(),
-                b.unusable(),
-                b.position(),
-                ticks,
-                b.doubt(),
-                b.doubtAt(),
-                b.intents(),
-                sent,
-                b.stated(),
-                null,
-                b.seen(),
-                b.revision());
+        return base.shown(reading.ticks().began() > base.ticks().ended() ? reading.ticks() : base.ticks());
     }
 }

@@ -143,7 +143,7 @@ public final class Merge {
                     && base.known()
                     && !base.doubt()
                     && Due.paths(schema, golden, base).isEmpty()) {
-                bases.put(system, seen(base, version));
+                bases.put(system, base.seeing(version));
             }
             if (!same) {
                 outcome = Outcome.MERGED;
@@ -167,7 +167,7 @@ public final class Merge {
                 outcome = Outcome.DOUBTED;
             } else if (base.wrote() != null && base.wrote().equals(observation.position())) {
                 // begun before our write was answered, and yet it shows what became of it: just what was sent
-                put(Echo.shown(base, base.ticks()));
+                put(base.shown(base.ticks()));
             }
         }
 
@@ -368,7 +368,7 @@ public final class Merge {
                 edits.forEach((path, value) -> said.put(path, new Base.Stated(value, when)));
                 take(edits, base, false);
             }
-            put(stated(base, said).doubted(tick));
+            put(base.stating(Map.copyOf(said)).doubted(tick));
             if (moves.isEmpty() && outcome == Outcome.UNCHANGED) {
                 outcome = Outcome.DOUBTED;
             }
@@ -638,44 +638,6 @@ public final class Merge {
         private static boolean deleted(Map<String, JsonNode> values) {
             JsonNode deleted = values.get("deleted");
             return deleted != null && deleted.asBoolean();
-        }
-
-        private static Base stated(Base b, Map<String, Base.Stated> stated) {
-            return new Base(
-                    b.system(),
-                    b.known(),
-                    b.exists(),
-                    b.held(),
-                    b.unusable(),
-                    b.position(),
-                    b.ticks(),
-                    b.doubt(),
-                    b.doubtAt(),
-                    b.intents(),
-                    b.sent(),
-                    Map.copyOf(stated),
-                    b.wrote(),
-                    b.seen(),
-                    b.revision());
-        }
-
-        private static Base seen(Base b, long version) {
-            return new Base(
-                    b.system(),
-                    b.known(),
-                    b.exists(),
-                    b.held(),
-                    b.unusable(),
-                    b.position(),
-                    b.ticks(),
-                    b.doubt(),
-                    b.doubtAt(),
-                    b.intents(),
-                    b.sent(),
-                    b.stated(),
-                    b.wrote(),
-                    version,
-                    b.revision());
         }
 
         private static Set<String> union(Set<String> a, Set<String> b) {

@@ -28,22 +28,7 @@ public final class Writes {
             }
             intents.put(path, List.copyOf(known));
         });
-        return new Base(
-                b.system(),
-                b.known(),
-                b.exists(),
-                b.held(),
-                b.unusable(),
-                b.position(),
-                b.ticks(),
-                b.doubt(),
-                b.doubtAt(),
-                intents,
-                b.sent(),
-                b.stated(),
-                b.wrote(),
-                b.seen(),
-                b.revision());
+        return b.intending(intents);
     }
 
     /**
@@ -122,25 +107,5 @@ public final class Writes {
                 null,
                 version,
                 b.revision());
-    }
-
-    /** The same base with another revision: how a settled write is told from the one that began it. */
-    public static Base at(Base b, long revision) {
-        return new Base(
-                b.system(),
-                b.known(),
-                b.exists(),
-                b.held(),
-                b.unusable(),
-                b.position(),
-                b.ticks(),
-                b.doubt(),
-                b.doubtAt(),
-                b.intents(),
-                b.sent(),
-                b.stated(),
-                b.wrote(),
-                b.seen(),
-                revision);
     }
 }

@@ -151,7 +151,7 @@ class World {
 
     private void doubt(String name) {
         Base b = bases.get(name);
-        bases.put(name, Writes.at(b.doubted(tick), b.revision() + 1));
+        bases.put(name, b.doubted(tick).at(b.revision() + 1));
     }
 
     private boolean due(String name) {
@@ -210,7 +210,7 @@ class World {
         golden = result.golden();
         result.touched().forEach(name -> {
             Base b = result.bases().get(name);
-            bases.put(name, Writes.at(b, b.revision() + 1));
+            bases.put(name, b.at(b.revision() + 1));
         });
         systems.keySet().stream().filter(this::due).forEach(name -> changed.merge(name, 1, Integer::sum));
     }
@@ -230,7 +230,7 @@ class World {
         }
         Map<String, JsonNode> values = new HashMap<>();
         Due.paths(schema, golden, b).forEach(path -> values.put(path, golden.value(path)));
-        Base intended = Writes.at(Writes.intended(b, values), b.revision() + 1);
+        Base intended = Writes.intended(b, values).at(b.revision() + 1);
         bases.put(name, intended);
         flight.add(new Write(name, values, intended, golden.version(), tick));
     }
@@ -277,7 +277,7 @@ class World {
         Base after = a.system().equals("app")
                 ? Writes.answered(now, a.values(), a.row(), Set.of(), position(a.at()), ticks, a.version())
                 : Writes.answered(now, a.values(), position(a.at()), ticks, a.version());
-        bases.put(a.system(), Writes.at(after, now.revision() + 1));
+        bases.put(a.system(), after.at(now.revision() + 1));
     }
 
     private void land(int i) {
@@ -331,7 +331,7 @@ class World {
         Map<String, JsonNode> row = schema.normalise(reading.data(), true).values();
         Base left = row.equals(now.held()) && random.nextInt(4) > 0 ? Echo.of(now, reading, golden.version()) : null;
         if (left != null) {
-            bases.put(reading.system(), Writes.at(left, now.revision() + 1));
+            bases.put(reading.system(), left.at(now.revision() + 1));
         }
         return left != null;
     }

@@ -95,7 +95,7 @@ class JdbcRecordsTest {
 
         Snapshot read = records.load("user", List.of("full", "none")).get("full");
         assertThat(read.golden()).isEqualTo(golden);
-        assertThat(read.bases().get("app")).isEqualTo(dev.twinsync.merge.Writes.at(full, 1));
+        assertThat(read.bases().get("app")).isEqualTo(full.at(1));
         assertThat(read.delivery().get("app").dueSince()).isNotNull();
         assertThat(read.delivery().get("mini").dueSince()).isNotNull();
         // what is owed there needs no base
