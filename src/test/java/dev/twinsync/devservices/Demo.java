@@ -3,7 +3,9 @@ package dev.twinsync.devservices;
 import java.math.BigDecimal;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
+import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.time.OffsetDateTime;
 import java.util.HashMap;
 import java.util.List;
@@ -40,6 +42,19 @@ final class Demo {
     /** @param app null where the app is a real one; {@code mini} likewise */
     static void fill(Postgres app, MiniProgram mini) throws SQLException {
         new Demo().all(app, mini);
+    }
+
+    /** Whether Twinsync, whose state is in the app's database, knows what both ends hold of the user and the order to try. */
+    static boolean isKnown(Postgres app) {
+        try (Connection connection = app.connect();
+                Statement statement = connection.createStatement();
+                ResultSet known = statement.executeQuery("""
+                        select count(*) = 4 from sync.base where known
+                          and (entity, id) in (('user', '123456'), ('order', '789012'))""")) {
+            return known.next() && known.getBoolean(1);
+        } catch (SQLException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     private void all(Postgres app, MiniProgram mini) throws SQLException {

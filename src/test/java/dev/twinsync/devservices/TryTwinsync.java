@@ -1,10 +1,13 @@
 package dev.twinsync.devservices;
 
+import static org.awaitility.Awaitility.await;
+
 import dev.twinsync.Twinsync;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashMap;
@@ -12,6 +15,10 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import org.springframework.boot.SpringApplication;
+import org.springframework.boot.actuate.health.Health;
+import org.springframework.boot.actuate.health.HealthIndicator;
+import org.springframework.context.ConfigurableApplicationContext;
+import org.springframework.core.env.MapPropertySource;
 
 /**
  * The whole system from one command. An end that the environment names is used as it is: it gets no schema, no data and
@@ -99,6 +106,10 @@ public final class TryTwinsync {
             // both ends on one screen
             application.addInitializers(context -> context.getBeanFactory().registerSingleton("sandbox", mini));
         }
+        boolean ownState = ownApp && ownMini && !environment.containsKey("SYNC_DB_URL");
+        if (ownState) {
+            application.addInitializers(context -> readyWithDemo(context, app));
+        }
         application.setLogStartupInfo(false);
         try {
             application.run(args);
@@ -106,10 +117,34 @@ public final class TryTwinsync {
             // it has said why itself
             System.exit(1);
         }
+        if (ownState) {
+            await("the demo's records are known")
+                    .atMost(Duration.ofMinutes(1))
+                    .pollInterval(Duration.ofMillis(50))
+                    .until(() -> Demo.isKnown(app));
+        }
         if (!"off".equalsIgnoreCase(environment.getOrDefault("DEMO_TRAFFIC", "on")) && (ownApp || ownMini)) {
             started.push(new Traffic(app, mini));
         }
         System.out.println(welcome(ownApp, ownKafka, ownMini));
+    }
+
+    /**
+     * Part of readiness here: a push that comes before the first poll meets an order of which nobody has told what the
+     * app holds, and is told of its amount later; whoever tries the demo's commands would see that amount win.
+     */
+    private static void readyWithDemo(ConfigurableApplicationContext context, Postgres app) {
+        context.getEnvironment()
+                .getPropertySources()
+                .addFirst(new MapPropertySource(
+                        "demo",
+                        Map.of("management.endpoint.health.group.readiness.include", "readinessState,started,demo")));
+        HealthIndicator demo = () -> Demo.isKnown(app)
+                ? Health.up().build()
+                : Health.down()
+                        .withDetail("cause", "the demo's records have not been read yet")
+                        .build();
+        context.getBeanFactory().registerSingleton("demoHealthIndicator", demo);
     }
 
     private void setting(String name, String value) {
