@@ -12,12 +12,11 @@ import java.time.Instant;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** What becomes of a look that is known to show damage. */
-class MergeRepairTest {
+class MergeRepairTest extends MergeStory {
 
     private static final Map<String, JsonNode> ROW =
             Map.of("a", TextNode.valueOf("x"), "status", TextNode.valueOf("paid"), "deleted", BooleanNode.FALSE);
@@ -25,10 +24,6 @@ class MergeRepairTest {
             "a", TextNode.valueOf("forged"),
             "status", TextNode.valueOf("pending_payment"),
             "deleted", BooleanNode.FALSE);
-
-    private final TestSchema schema = new TestSchema(List.of("app", "mini"));
-    private Golden golden = Golden.none("1");
-    private Map<String, Base> bases = Map.of();
 
     @BeforeEach
     void bothEndsAreEqual() {
@@ -117,30 +112,11 @@ class MergeRepairTest {
         }
     }
 
-    private Merge.Result merge(Observation o) {
-        Map<String, JsonNode> values = schema.normalise(o.data(), true).values();
-        Merge.Result result = Merge.merge(schema, golden, bases, o, values, Set.of(), 30);
-        golden = result.golden();
-        bases = result.bases();
-        return result;
-    }
-
     private static Observation look(
             Observation.Kind kind, String system, Map<String, JsonNode> row, String position, long began, long ended) {
         ObjectNode data = Json.MAPPER.createObjectNode();
         row.forEach(data::set);
-        return new Observation(
-                kind,
-                "thing",
-                "1",
-                system,
-                true,
-                data,
-                position,
-                new Ticks(began, ended),
-                Instant.EPOCH.plusSeconds(ended),
-                Instant.EPOCH.plusSeconds(1000),
-                "e",
-                null);
+        return observation(
+                kind, system, data, position, new Ticks(began, ended), Instant.EPOCH.plusSeconds(ended), 1000);
     }
 }

@@ -48,40 +48,43 @@ abstract class MergeStory {
         bases.put(base.system(), base);
     }
 
-    void merge(Observation o) {
+    Merge.Result merge(Observation o) {
         Map<String, JsonNode> values = schema.normalise(o.data(), true).values();
         Merge.Result result = Merge.merge(schema, golden, bases, o, values, Set.of(), 100);
         golden = result.golden();
         bases = result.bases();
+        return result;
     }
 
     static Observation push(String value, long arrived) {
-        return observation(Observation.Kind.PUSH, "mini", value, null, null, null, arrived);
+        ObjectNode data = Json.MAPPER.createObjectNode().put("a", value);
+        return observation(Observation.Kind.PUSH, "mini", data, null, null, null, arrived);
     }
 
     static Observation reading(String system, String value, long began) {
+        ObjectNode data = Json.MAPPER
+                .createObjectNode()
+                .put("a", value)
+                .put("status", "paid")
+                .put("deleted", false);
         return observation(
                 Observation.Kind.READING,
                 system,
-                value,
+                data,
                 system + '/' + began,
                 new Ticks(began, began + 1),
                 Instant.EPOCH.plusSeconds(began),
                 began + 1);
     }
 
-    private static Observation observation(
+    static Observation observation(
             Observation.Kind kind,
             String system,
-            String value,
+            ObjectNode data,
             String position,
             Ticks ticks,
             Instant changed,
             long arrived) {
-        ObjectNode data = Json.MAPPER.createObjectNode().put("a", value);
-        if (kind == Observation.Kind.READING) {
-            data.put("status", "paid").put("deleted", false);
-        }
         return new Observation(
                 kind,
                 "thing",
