@@ -156,10 +156,11 @@ class Alarms {
             if (!Boolean.TRUE.equals(ours)) {
                 return;
             }
-            // a group without open letters is told again when it comes back
+            // a group that was told and has no open letters any more is told again when it comes back
             jdbc.update("""
-                    delete from letter_alarm a where a.target = ? and not exists (select from dead_letter d
-                      where d.failure_group = a.letter_group and d.state in ('open', 'retrying'))""", target.name());
+                    update letter_alarm a set told_open = 0 where a.target = ? and a.told_open > 0
+                      and not exists (select from dead_letter d
+                        where d.failure_group = a.letter_group and d.state in ('open', 'retrying'))""", target.name());
             for (Alarm alarm : due(target)) {
                 if (!told(target, alarm)) {
                     return;
@@ -174,19 +175,19 @@ class Alarms {
     private List<Alarm> due(Target target) {
         return jdbc.query(
                 """
-                select g.id, o.open, a.told_open, g.arrivals > o.open
+                select g.id, o.open, a.told_open
                 from letter_group g
                   join (select failure_group, count(*) as open from dead_letter where state in ('open', 'retrying')
                     group by failure_group) o on o.failure_group = g.id
                   left join letter_alarm a on a.letter_group = g.id and a.target = ?
-                where g.state = 'new' and (a.told_at is null
+                where g.state = 'new' and (a.told_at is null or a.told_open = 0
                   or o.open >= a.told_open * ? and a.told_at < clock_timestamp() - ? * interval '1 ms')
                 order by o.open desc limit ?""",
                 (row, n) -> {
                     String group = row.getString(1);
-                    boolean known = row.getObject(3) != null;
-                    String kind = known ? "growing" : row.getBoolean(4) ? "back" : "new";
-                    return new Alarm(group, kind, row.getLong(2), row.getLong(3), letters.group(group));
+                    long told = row.getLong(3);
+                    String kind = row.wasNull() ? "new" : told == 0 ? "back" : "growing";
+                    return new Alarm(group, kind, row.getLong(2), told, letters.group(group));
                 },
                 target.name(),
                 growth,

@@ -130,6 +130,32 @@ class AlarmsTest {
     }
 
     @Test
+    void aCauseIsNewWhoeverFailsHowOftenAndBackOnceItWasGone() {
+        Alarms alarms = alarms("json", "");
+        String group = letter("alarm-7", 454);
+        app.update("update orders set status = 'shipped' where order_id = 'alarm-7'");
+        // the later value takes the letter's place before anybody is told
+        soon(() -> assertThat(desk.get("/dead-letters/groups/" + group)
+                        .path("arrivals")
+                        .asInt())
+                .isEqualTo(2));
+        assertThat(event(alarms, group, 1)).isEqualTo("dead_letters.new");
+        desk.post("/dead-letters/" + desk.letter("alarm-7") + "/discard", "{\"reason\":\"known\"}");
+        alarms.turn();
+        letter("alarm-8", 454);
+        assertThat(event(alarms, group, 2)).isEqualTo("dead_letters.back");
+    }
+
+    /** What the hook was told of the group at last, once it was told so often. */
+    private static String event(Alarms alarms, String group, int times) {
+        soon(() -> {
+            alarms.turn();
+            assertThat(of("/json", group)).hasSize(times);
+        });
+        return of("/json", group).get(times - 1).body().path("event").asText();
+    }
+
+    @Test
     void robotsAreToldInTheirWayAndTheirRefusalsAreHeard() {
         String group = letter("alarm-6", 453);
         synchronized (REFUSALS) {
