@@ -39,6 +39,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
@@ -374,11 +375,14 @@ public class Delivery {
         return schema.entity() + '/' + id + '/' + golden.version() + (number > 1 ? "." + number : "");
     }
 
-    /** The whole fields to set; a deletion is a deletion alone. */
-    private static ObjectNode data(Schema schema, Golden golden, Base base, Set<String> due) {
+    /**
+     * The whole fields to set, in one order, since a backend may tell by a body's text whether it is that of its key; a
+     * deletion is a deletion alone.
+     */
+    static ObjectNode data(Schema schema, Golden golden, Base base, Set<String> due) {
         Map<String, JsonNode> values = golden.values();
         ObjectNode data = Json.MAPPER.createObjectNode();
-        Set<String> names = new LinkedHashSet<>();
+        Set<String> names = new TreeSet<>();
         due.forEach(path -> names.add(schema.field(path).name()));
         if (!base.exists() && !golden.deleted()) {
             schema.fields().stream()
