@@ -87,7 +87,7 @@ class RestoreTest {
             }
             assertThat(world.mini.violations())
                     .as("keys used for another write")
-                    .isZero();
+                    .isEmpty();
             assertThat(get(service, "/dead-letters").path("items")).isEmpty();
             assertThat(world.mini.all("user")).hasSize(USERS + 1);
             world.stop(service);

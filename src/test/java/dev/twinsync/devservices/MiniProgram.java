@@ -17,6 +17,7 @@ import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.security.MessageDigest;
+import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
@@ -31,6 +32,7 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -132,13 +134,21 @@ public final class MiniProgram implements AutoCloseable {
     private final Map<String, Integer> refusals = new ConcurrentHashMap<>();
     private final Deque<Object> faults = new ArrayDeque<>();
     private final Map<String, Long> versions = new HashMap<>();
-    private final Set<String> underWay = ConcurrentHashMap.newKeySet();
+    /** Two writes of a record, by their idempotency keys, the later of which came while the first was being worked. */
+    public record AtOnce(String record, String first, String later, Duration after) {}
+
+    /** A write that is being worked, by its idempotency key, since a nanosecond. */
+    private record UnderWay(String key, long since) {}
+
+    /** By record the writes that are being worked. */
+    private final Map<String, List<UnderWay>> underWay = new ConcurrentHashMap<>();
+
     private final List<Write> writes = new ArrayList<>();
     private final List<Became> became = new ArrayList<>();
     private final AtomicInteger echoes = new AtomicInteger();
     private final AtomicInteger backwards = new AtomicInteger();
-    private final AtomicInteger concurrent = new AtomicInteger();
-    private final AtomicInteger violations = new AtomicInteger();
+    private final List<AtOnce> concurrent = new CopyOnWriteArrayList<>();
+    private final List<String> violations = new CopyOnWriteArrayList<>();
     private final AtomicInteger requests = new AtomicInteger();
     private final AtomicLong lastWrite = new AtomicLong();
     private long sequence;
@@ -285,11 +295,13 @@ public final class MiniProgram implements AutoCloseable {
         faults.clear();
         writes.clear();
         became.clear();
+        concurrent.clear();
+        violations.clear();
         always = null;
         distortion = null;
         lost = null;
         batches = true;
-        for (AtomicInteger count : List.of(echoes, backwards, concurrent, violations, requests)) {
+        for (AtomicInteger count : List.of(echoes, backwards, requests)) {
             count.set(0);
         }
     }
@@ -331,7 +343,7 @@ public final class MiniProgram implements AutoCloseable {
 
     /** Whether a write of the record is being worked, or waits to be. */
     public boolean isUnderWay(String entity, String id) {
-        return underWay.contains(entity + '/' + id);
+        return underWay.containsKey(entity + '/' + id);
     }
 
     public void batches(boolean has) {
@@ -416,14 +428,17 @@ public final class MiniProgram implements AutoCloseable {
         return backwards.get();
     }
 
-    /** Writes of a key while another of the same key was under way. */
-    public int concurrent() {
-        return concurrent.get();
+    /**
+     * Writes of a record while another of it was under way. One that is asked for once more, by its idempotency key, is
+     * none: whose connection ended can't know that the first is still being worked, and there is but one effect.
+     */
+    public List<AtOnce> concurrent() {
+        return List.copyOf(concurrent);
     }
 
-    /** Idempotency keys that came with another body or guard. */
-    public int violations() {
-        return violations.get();
+    /** Idempotency keys that came with another body or guard, each with both. */
+    public List<String> violations() {
+        return List.copyOf(violations);
     }
 
     /** Calls that a switch made to fail, or whose answer it spoilt. */
@@ -561,16 +576,16 @@ public final class MiniProgram implements AutoCloseable {
         if (batch && json.path("items").size() > 200) {
             return result(400, message(400, "at most 200 items"));
         }
-        List<String> records = new ArrayList<>();
+        // a record is under way from its request's arrival until all of it is done
+        List<Map.Entry<String, UnderWay>> begun = new ArrayList<>();
         for (JsonNode item : batch ? json.path("items") : List.of(json)) {
-            records.add(entity + '/' + item.path(KEYS.get(entity)).asText());
+            String key = batch
+                    ? item.path("idempotency_key").asText()
+                    : String.valueOf(exchange.getRequestHeaders().getFirst("Idempotency-Key"));
+            begun.add(Map.entry(
+                    entity + '/' + item.path(KEYS.get(entity)).asText(), new UnderWay(key, System.nanoTime())));
         }
-        // a key is under way from its request's arrival until all of it is done
-        for (String record : records) {
-            if (!underWay.add(record)) {
-                concurrent.incrementAndGet();
-            }
-        }
+        begun.forEach(one -> begins(one.getKey(), one.getValue()));
         try {
             held.await();
             return batch ? writes(entity, json, arrived) : write(exchange, entity, json, arrived);
@@ -578,8 +593,25 @@ public final class MiniProgram implements AutoCloseable {
             Thread.currentThread().interrupt();
             return result(503, message(503, "closing"));
         } finally {
-            records.forEach(underWay::remove);
+            begun.forEach(one -> underWay.computeIfPresent(one.getKey(), (record, known) -> {
+                known.remove(one.getValue());
+                return known.isEmpty() ? null : known;
+            }));
         }
+    }
+
+    private void begins(String record, UnderWay write) {
+        underWay.compute(record, (same, known) -> {
+            List<UnderWay> writes = known == null ? new ArrayList<>() : known;
+            for (UnderWay other : writes) {
+                if (!other.key.equals(write.key)) {
+                    concurrent.add(
+                            new AtOnce(record, other.key, write.key, Duration.ofNanos(write.since - other.since)));
+                }
+            }
+            writes.add(write);
+            return writes;
+        });
     }
 
     private Object[] writes(String entity, JsonNode json, long arrived) {
@@ -637,7 +669,7 @@ public final class MiniProgram implements AutoCloseable {
         Answered former = key == null ? null : journal.get(key);
         if (former != null) {
             if (!former.request().equals(request)) {
-                violations.incrementAndGet();
+                violations.add(key + ": " + former.request() + ", then " + request);
                 return message(422, "this key was used for another write");
             }
             return former.answer().deepCopy();

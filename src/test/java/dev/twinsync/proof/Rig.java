@@ -49,6 +49,12 @@ final class Rig implements AutoCloseable {
     /** What anything may take on a machine that is busy with other things. */
     static final Duration LONGEST = Duration.ofMinutes(5);
 
+    /**
+     * A write that is worked for longer has been given up by whoever sent it, 3 s after it was sent: what comes after it
+     * does not come at once with it. (Less, since it may have been a second on its way.)
+     */
+    static final Duration PATIENCE = Duration.ofSeconds(2);
+
     private static final List<String> SETTINGS = List.of(
             // what happens within a minute in earnest happens within seconds here
             "--camel.component.kafka.session-timeout-ms=" + SESSION.toMillis(),
@@ -77,9 +83,6 @@ final class Rig implements AutoCloseable {
     private final Schemas schemas = Schemas.load(Path.of("routes"));
     private final int brokerPort = Ports.free();
     private final Path brokerFolder = Files.createTempDirectory("twinsync-kafka");
-    /** Writes that came once more while the sandbox was made to sit on the first: no fault of the service's. */
-    int heldTwice;
-
     private Process broker;
     private int lost;
     private int started;
