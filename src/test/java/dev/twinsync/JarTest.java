@@ -3,9 +3,11 @@ package dev.twinsync;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.twinsync.devservices.Broker;
 import dev.twinsync.devservices.MiniProgram;
 import dev.twinsync.devservices.Neighbours;
 import dev.twinsync.devservices.Ports;
+import dev.twinsync.devservices.Postgres;
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -19,13 +21,14 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.jdbc.datasource.DriverManagerDataSource;
 
 /** The jar as it is deployed: beside its routes, by environment alone, among neighbours that it did not start. */
-class JarIT {
+class JarTest {
 
     private static final HttpClient HTTP = HttpClient.newHttpClient();
     private static final String APP_KEY = "key-of-the-app-4711471147114711";
@@ -33,10 +36,11 @@ class JarIT {
     private static final String OPS_KEY = "key-of-ops-12341234123412341234";
     private static final String PASSWORD = "password-of-the-database";
 
-    private final Neighbours neighbours = Neighbours.get();
-    private final MiniProgram mini = neighbours.mini;
+    private final Postgres postgres = Neighbours.get().postgres;
     private final JdbcTemplate app =
-            new JdbcTemplate(new DriverManagerDataSource(neighbours.postgres.url(), "postgres", "postgres"));
+            new JdbcTemplate(new DriverManagerDataSource(postgres.url("jar"), "postgres", "postgres"));
+    private Broker broker;
+    private MiniProgram mini;
     private Process service;
     private int port;
     private int management;
@@ -44,17 +48,26 @@ class JarIT {
     @TempDir
     private Path home;
 
+    @BeforeEach
+    void begin() throws Exception {
+        postgres.createApp("jar");
+        postgres.createDatabase("jar_state");
+        broker = Broker.start(0);
+        mini = MiniProgram.start(0);
+    }
+
     @AfterEach
-    void end() {
+    void end() throws IOException {
         if (service != null) {
             service.destroyForcibly();
         }
+        mini.close();
+        broker.close();
     }
 
     @Test
     void keepsBothEndsInStepThroughAKillAndEndsByATerm() throws Exception {
         app.execute("create role jar login superuser password '" + PASSWORD + "'");
-        neighbours.postgres.createDatabase("state");
         copyRoutes();
         app.update("insert into users (user_id, nickname, phone) values ('123456', '小明', '+8613800138000')");
         app.update("insert into orders (order_id, user_id, status, payment_amount)"
@@ -119,11 +132,11 @@ class JarIT {
         builder.environment().clear();
         builder.environment()
                 .putAll(Map.ofEntries(
-                        Map.entry("APP_DB_URL", neighbours.postgres.url()),
+                        Map.entry("APP_DB_URL", postgres.url("jar")),
                         Map.entry("APP_DB_USERNAME", "jar"),
                         Map.entry("APP_DB_PASSWORD", PASSWORD),
-                        Map.entry("SYNC_DB_URL", neighbours.postgres.url("state")),
-                        Map.entry("KAFKA_BROKERS", neighbours.broker.address()),
+                        Map.entry("SYNC_DB_URL", postgres.url("jar_state")),
+                        Map.entry("KAFKA_BROKERS", broker.address()),
                         Map.entry("MINI_API_URL", mini.url()),
                         Map.entry("MINI_API_KEY", "mini-api-key"),
                         Map.entry("SYNC_API_KEY_APP", APP_KEY),
