@@ -120,7 +120,8 @@ public final class MiniProgram implements AutoCloseable {
     }
 
     private final HttpServer server;
-    private final ExecutorService workers = Executors.newFixedThreadPool(16, run -> {
+    // as many as there are requests: writes that are held keep no others out
+    private final ExecutorService workers = Executors.newCachedThreadPool(run -> {
         Thread thread = new Thread(run, "mini-program");
         thread.setDaemon(true);
         return thread;

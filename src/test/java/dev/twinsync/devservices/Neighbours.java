@@ -68,6 +68,8 @@ public final class Neighbours {
                 Map.entry("APP_KEY_SWEEP_INTERVAL", "1s"),
                 Map.entry("twinsync.mini.single-calls-for", "10s"),
                 Map.entry("KAFKA_CLIENT_METADATA_MAX_AGE_MS", "123456"),
+                // records end the wait; most of the time this service idles beside those of the other forks
+                Map.entry("CAMEL_COMPONENT_KAFKA_FETCHWAITMAXMS", "2000"),
                 Map.entry("twinsync.verification.turn-interval", "200ms"),
                 Map.entry("VERIFY_EVERY", "0s"),
                 Map.entry("VERIFY_SWEEP_DAYS", "0"),
