@@ -16,11 +16,12 @@ final class Faults {
     private final Random random;
     final Tally tally;
 
-    Faults(Rig rig, Load load) {
+    /** @param run what the table calls it */
+    Faults(String run, Rig rig, Load load) {
         this.rig = rig;
         this.load = load;
         this.random = new Random(rig.seed + 100);
-        this.tally = new Tally(rig.folder.resolve("schedule.log"));
+        this.tally = new Tally(run, rig.folder.resolve("schedule.log"));
     }
 
     /** Lets the load go on for so many changes. */
@@ -89,10 +90,14 @@ final class Faults {
         tally.hit("frozen in mid-turn past its session");
     }
 
+    /** It stops while writes are under way, whose answers there is no place for then. */
     void databaseRestarted() throws Exception {
         moment();
         var began = rig.app.queryForObject("select pg_postmaster_start_time()::text", String.class);
+        rig.mini.hold();
+        await("writes under way").atMost(Rig.LONGEST).until(() -> rig.mini.underWay() > 0);
         rig.postgres.stopAtOnce();
+        rig.mini.letGo();
         passes(Duration.ofMillis(500 + random.nextInt(2000)));
         rig.postgres.startAgain();
         assertThat(rig.app.queryForObject("select pg_postmaster_start_time()::text", String.class))

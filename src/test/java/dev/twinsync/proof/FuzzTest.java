@@ -16,9 +16,11 @@ import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -151,7 +153,13 @@ class FuzzTest {
                     || answer.statusCode() >= 400
                             && answer.statusCode() < 500
                             && type.equals("application/problem+json")
-                            && !Json.read(answer.body()).path("detail").asText().isEmpty();
+                            && !Json.read(answer.body()).path("detail").asText().isEmpty()
+                            // what can be read and not be used is named
+                            && (answer.statusCode() != 422
+                                    || !Json.read(answer.body())
+                                            .at("/errors/0/pointer")
+                                            .asText()
+                                            .isEmpty());
             if (!told) {
                 breaches.add(
                         new String(body, StandardCharsets.UTF_8) + " -> " + answer.statusCode() + ' ' + answer.body());
@@ -249,18 +257,33 @@ class FuzzTest {
         return new JdbcTemplate(new DriverManagerDataSource(neighbours.postgres.url(), "postgres", "postgres"));
     }
 
+    private static boolean isObject(byte[] value) {
+        try {
+            return Json.read(value).isObject();
+        } catch (IllegalArgumentException e) {
+            return false;
+        }
+    }
+
     private void records(int cases) throws Exception {
+        Set<String> unread = new HashSet<>();
         try (KafkaProducer<String, byte[]> kafka = kafka()) {
             for (int i = 0; i < cases; i++) {
                 String topic = TOPICS.get(random.nextInt(TOPICS.size()));
-                String key = random.nextInt(10) == 0
-                        ? null
+                boolean observed = topic.endsWith("observed");
+                byte[] value = random.nextInt(20) == 0 ? null : nonsense.of(observed ? OBSERVATION : CHANGED);
+                boolean lost = observed && value != null && !isObject(value);
+                // what can't be read has to be a letter of its own
+                String key = lost
+                        ? "fuzz-unread-" + number + '-' + i
                         : random.nextInt(10) == 0
-                                ? Nonsense.IDS.get(random.nextInt(Nonsense.IDS.size()))
-                                : "fuzz-t" + i % 97;
-                byte[] value = random.nextInt(20) == 0
-                        ? null
-                        : nonsense.of(topic.endsWith("observed") ? OBSERVATION : CHANGED);
+                                ? null
+                                : random.nextInt(10) == 0
+                                        ? Nonsense.IDS.get(random.nextInt(Nonsense.IDS.size()))
+                                        : "fuzz-t" + i % 97;
+                if (lost) {
+                    unread.add(key);
+                }
                 ProducerRecord<String, byte[]> record = new ProducerRecord<>(topic, key, value);
                 for (String header : List.of(
                         "ce_time",
@@ -278,6 +301,15 @@ class FuzzTest {
             kafka.flush();
         }
         neighboursGoOn();
+        assertThat(unread).as("not vacuous").isNotEmpty();
+        await("a letter of each that can't be read")
+                .atMost(Duration.ofMinutes(1))
+                .untilAsserted(() -> {
+                    Set<String> missing = new HashSet<>(unread);
+                    missing.removeAll(state.queryForList(
+                            "select record_id from dead_letter where record_id like 'fuzz-unread-%'", String.class));
+                    assertThat(missing).as("seed %d", seed).isEmpty();
+                });
     }
 
     private KafkaProducer<String, byte[]> kafka() {

@@ -56,18 +56,21 @@ final class Load implements AutoCloseable {
         writer(5, random -> edits.attempt(random, random.nextBoolean() ? "app" : "mini"));
     }
 
-    /** What the app's rows went through, kept by the database itself. */
+    /** What the app's rows went through in the field that is numbered, kept by the database itself. */
     private void watchTheApp() {
         rig.app.execute("""
                 create table watched (seq bigint generated always as identity, id text, was text, now text, writer text);
                 create function watch() returns trigger language plpgsql as $$
                 begin
-                  insert into watched (id, was, now, writer)
-                  values (new.user_id, old.nickname, new.nickname, current_setting('application_name'));
+                  insert into watched (id, was, now, writer) values (
+                    tg_argv[0] || '/' || (to_jsonb(new) ->> tg_argv[1]), to_jsonb(old) ->> tg_argv[2],
+                    to_jsonb(new) ->> tg_argv[2], current_setting('application_name'));
                   return new;
                 end $$;
                 create trigger watch after update on users for each row
-                when (new.user_id like 'num-%') execute function watch()""");
+                when (new.user_id like 'num-%') execute function watch('user', 'user_id', 'nickname');
+                create trigger watch after update on orders for each row
+                when (new.order_id like 'num-app-%') execute function watch('order', 'order_id', 'tracking_number')""");
     }
 
     private interface Act {
@@ -259,7 +262,7 @@ final class Load implements AutoCloseable {
                 if (now.equals(row.getString("was"))) {
                     wrong.add("app: " + row.getString("id") + " was written with what it held, " + now);
                 }
-                back("app", "user/" + row.getString("id"), number(now), last, wrong, "");
+                back("app", row.getString("id"), number(now), last, wrong, "");
             }
         });
         for (Map.Entry<String, Integer> count : Map.of(

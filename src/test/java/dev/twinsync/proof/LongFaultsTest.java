@@ -33,7 +33,10 @@ import org.junit.jupiter.api.Test;
 @Tag("proof")
 class LongFaultsTest {
 
-    private static void ends(String run, Rig rig, Load load, Tally tally) throws Exception {
+    private static final String LATE = "late commits";
+    private static final String REPLAY = "replay of all topics";
+
+    private static void ends(Rig rig, Load load, Tally tally) throws Exception {
         load.close();
         rig.becomesEqual();
         List<String> lost = load.lost();
@@ -43,7 +46,7 @@ class LongFaultsTest {
         if (rig.mini.pollsAtOnce() > 0) {
             wrong.add("mini: " + rig.mini.pollsAtOnce() + " polls at once");
         }
-        tally.keep(run, load.count(), lost, wrong);
+        tally.keep(load.count(), lost, wrong);
         assertThat(lost).isEmpty();
         assertThat(wrong).isEmpty();
         assertThat(load.count()).isGreaterThan(1000);
@@ -56,14 +59,14 @@ class LongFaultsTest {
         try (Rig rig = new Rig("kills", Rig.seed())) {
             Instance instance = rig.start();
             Load load = new Load(rig, 25);
-            Faults faults = new Faults(rig, load);
+            Faults faults = new Faults(kills + " kills", rig, load);
             for (int kill = 0; kill < kills; kill++) {
                 instance = faults.replaced(instance);
             }
             assertThat(faults.tally.hits("killed at work"))
                     .as("kills while something was owed")
                     .isGreaterThanOrEqualTo((kills + 1) / 2);
-            ends(kills + " kills", rig, load, faults.tally);
+            ends(rig, load, faults.tally);
         }
     }
 
@@ -72,7 +75,7 @@ class LongFaultsTest {
         try (Rig rig = new Rig("instances", Rig.seed())) {
             rig.start();
             Load load = new Load(rig, 25);
-            Faults faults = new Faults(rig, load);
+            Faults faults = new Faults("one to four and back", rig, load);
             for (int more = 0; more < 3; more++) {
                 rig.begin();
             }
@@ -115,7 +118,7 @@ class LongFaultsTest {
             rig.shared(1);
             faults.tally.hit("scaled back to one");
             faults.changes(200);
-            ends("one to four and back", rig, load, faults.tally);
+            ends(rig, load, faults.tally);
             replayed(rig, faults.tally);
         }
     }
@@ -154,6 +157,7 @@ class LongFaultsTest {
 
     /** Everything on all topics comes again, and changes nothing. */
     private static void replayed(Rig rig, Tally tally) throws Exception {
+        Tally.begins(REPLAY);
         Instance last = rig.instances.get(0);
         assertThat(rig.end(last)).isTrue();
         String golden = rig.golden();
@@ -179,7 +183,7 @@ class LongFaultsTest {
         rig.becomesEqual();
         assertThat(rig.golden()).isEqualTo(golden);
         assertThat(rig.mini.writes()).hasSize(writes);
-        Tally.line("replay of all topics", again + " records once more", again, 0, 0);
+        Tally.line(REPLAY, again + " records once more", again, 0, 0);
     }
 
     /** {@code -Dtwinsync.outage=} seconds, ten minutes by default. */
@@ -189,13 +193,13 @@ class LongFaultsTest {
         try (Rig rig = new Rig("outage", Rig.seed())) {
             Instance instance = rig.start();
             Load load = new Load(rig, 50);
-            Faults faults = new Faults(rig, load);
+            Faults faults = new Faults("away for " + away.toSeconds() + " s", rig, load);
             faults.changes(100);
             faults.miniAnswers(503, away);
             faults.miniAnswers(401, Duration.ofSeconds(Math.min(60, away.toSeconds())));
             faults.network("mini", rig.toMini, TcpProxy.Fault.CUT, Duration.ofSeconds(20));
             faults.network("mini", rig.toMini, TcpProxy.Fault.BLACKHOLE, Duration.ofSeconds(20));
-            ends("away for " + away.toSeconds() + " s", rig, load, faults.tally);
+            ends(rig, load, faults.tally);
             assertThat(instance.get("/actuator/prometheus")).doesNotContainPattern("sync_breaker_open\\{.*} 1");
         }
     }
@@ -205,6 +209,7 @@ class LongFaultsTest {
     @Anomaly(Anomaly.Of.A3)
     void fiftyThousandRowsThatAreCommittedLateAreAllSeen() throws Exception {
         int rows = Integer.getInteger("twinsync.late", 50_000);
+        Tally.begins(LATE);
         int users = 2000;
         try (Rig rig = new Rig("late", Rig.seed())) {
             rig.app.update(
@@ -229,7 +234,7 @@ class LongFaultsTest {
             sessions.shutdown();
             rig.becomesEqual();
             Tally.line(
-                    "late commits",
+                    LATE,
                     "transactions of 25 rows, held up to 1.5 s, 20 at a time",
                     made,
                     0,

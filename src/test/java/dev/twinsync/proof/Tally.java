@@ -19,11 +19,19 @@ final class Tally {
     static final Path FILE = Path.of("target", "proof", "table.tsv");
 
     private final Map<String, AtomicInteger> hits = new TreeMap<>();
+    private final String run;
     private final Path schedule;
 
     /** @param schedule the file that takes what happened, and when */
-    Tally(Path schedule) {
+    Tally(String run, Path schedule) {
+        this.run = run;
         this.schedule = schedule;
+        begins(run);
+    }
+
+    /** Until its own line is kept, a run counts as one that did not end. */
+    static void begins(String run) {
+        line(run, "it did not end", 0, 1, 0);
     }
 
     /** A fault that has met something. */
@@ -41,8 +49,8 @@ final class Tally {
         return hits.getOrDefault(fault, new AtomicInteger()).get();
     }
 
-    /** Keeps the lines of a run. */
-    void keep(String run, int changes, List<String> lost, List<String> wrong) {
+    /** Keeps the line of the run. */
+    void keep(int changes, List<String> lost, List<String> wrong) {
         String fault = String.join(
                 ", ",
                 hits.entrySet().stream()
