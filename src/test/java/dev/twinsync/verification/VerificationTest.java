@@ -61,7 +61,7 @@ class VerificationTest {
     void ordersAreVerifiedAndMendedThroughAKill() throws Exception {
         // as much as there is time for beside all other tests; the proof damages 10,000 and edits 500 a second
         rate = 200;
-        all(Integer.getInteger("verification.orders", 50_000), Integer.getInteger("verification.damaged", 2_000), 1);
+        all(Integer.getInteger("verification.orders", 100_000), Integer.getInteger("verification.damaged", 2_000), 1);
     }
 
     @Test
