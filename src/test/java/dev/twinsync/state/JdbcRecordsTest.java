@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.DecimalNode;
 import com.fasterxml.jackson.databind.node.NullNode;
 import com.fasterxml.jackson.databind.node.TextNode;
+import com.zaxxer.hikari.HikariDataSource;
 import dev.twinsync.merge.Base;
 import dev.twinsync.merge.Golden;
 import dev.twinsync.merge.Golden.FieldState;
@@ -31,13 +32,14 @@ class JdbcRecordsTest {
     private static final Instant TIME = Instant.parse("2026-01-02T03:04:05.123456Z");
 
     private static EmbeddedPostgres postgres;
+    private static HikariDataSource source;
     private static JdbcTemplate jdbc;
     private static JdbcRecords records;
 
     @BeforeAll
     static void start() throws Exception {
         postgres = EmbeddedPostgres.builder().start();
-        var source = new com.zaxxer.hikari.HikariDataSource();
+        source = new HikariDataSource();
         source.setDataSource(postgres.getPostgresDatabase());
         source.setSchema("sync");
         jdbc = new Databases().syncJdbc(source);
@@ -46,6 +48,7 @@ class JdbcRecordsTest {
 
     @AfterAll
     static void stop() throws Exception {
+        source.close();
         postgres.close();
     }
 
