@@ -40,7 +40,8 @@ class StartTest {
                 .asString()
                 .startsWith("Twinsync does not start: ")
                 .contains(told);
-        // others of this JVM log what befalls them meanwhile; the trace of a start that fails comes by one of these ways
+        // others of this JVM log what befalls them meanwhile; the trace of a start that fails comes by one of these
+        // ways
         assertThat(output.getErr()).doesNotContain("\tat ");
         assertThat(output.getAll()).doesNotContain("Application run failed");
     }
