@@ -138,8 +138,8 @@ public final class MiniProgram implements AutoCloseable {
     /** Two writes of a record, by their idempotency keys, the later of which came while the first was being worked. */
     public record AtOnce(String record, String first, String later, Duration after) {}
 
-    /** A write that is being worked, by its idempotency key, since a nanosecond. */
-    private record UnderWay(String key, long since) {}
+    /** A write of a record that is being worked, by its idempotency key, since a nanosecond. */
+    private record UnderWay(String record, String key, long since) {}
 
     /** By record the writes that are being worked. */
     private final Map<String, List<UnderWay>> underWay = new ConcurrentHashMap<>();
@@ -578,15 +578,14 @@ public final class MiniProgram implements AutoCloseable {
             return result(400, message(400, "at most 200 items"));
         }
         // a record is under way from its request's arrival until all of it is done
-        List<Map.Entry<String, UnderWay>> begun = new ArrayList<>();
+        List<UnderWay> begun = new ArrayList<>();
         for (JsonNode item : batch ? json.path("items") : List.of(json)) {
             String key = batch
                     ? item.path("idempotency_key").asText()
                     : String.valueOf(exchange.getRequestHeaders().getFirst("Idempotency-Key"));
-            begun.add(Map.entry(
-                    entity + '/' + item.path(KEYS.get(entity)).asText(), new UnderWay(key, System.nanoTime())));
+            begun.add(new UnderWay(entity + '/' + item.path(KEYS.get(entity)).asText(), key, System.nanoTime()));
         }
-        begun.forEach(one -> begins(one.getKey(), one.getValue()));
+        begun.forEach(this::begins);
         try {
             held.await();
             return batch ? writes(entity, json, arrived) : write(exchange, entity, json, arrived);
@@ -594,15 +593,15 @@ public final class MiniProgram implements AutoCloseable {
             Thread.currentThread().interrupt();
             return result(503, message(503, "closing"));
         } finally {
-            begun.forEach(one -> underWay.computeIfPresent(one.getKey(), (record, known) -> {
-                known.remove(one.getValue());
+            begun.forEach(write -> underWay.computeIfPresent(write.record, (record, known) -> {
+                known.remove(write);
                 return known.isEmpty() ? null : known;
             }));
         }
     }
 
-    private void begins(String record, UnderWay write) {
-        underWay.compute(record, (same, known) -> {
+    private void begins(UnderWay write) {
+        underWay.compute(write.record, (record, known) -> {
             List<UnderWay> writes = known == null ? new ArrayList<>() : known;
             for (UnderWay other : writes) {
                 if (!other.key.equals(write.key)) {
