@@ -137,6 +137,25 @@ public final class Postgres implements AutoCloseable {
         }
     }
 
+    /** SIGSTOP for all its processes: what is connected stays so, and is answered nothing. */
+    public void freeze() throws IOException {
+        signalAll("STOP");
+    }
+
+    /** SIGCONT. */
+    public void thaw() throws IOException {
+        signalAll("CONT");
+    }
+
+    private void signalAll(String signal) throws IOException {
+        ProcessHandle postmaster = postmaster();
+        // first of all the one that would make more of them
+        signal(postmaster, signal);
+        for (ProcessHandle child : postmaster.children().toList()) {
+            signal(child, signal);
+        }
+    }
+
     private ProcessHandle postmaster() throws IOException {
         String pid = Files.readAllLines(folder.resolve("data").resolve("postmaster.pid"))
                 .get(0)

@@ -4,12 +4,23 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import dev.twinsync.devservices.MiniProgram;
+import dev.twinsync.state.Topics;
 import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewPartitions;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.TopicPartition;
 
 /** What befalls a rig under load, one at a time. Each fault is counted, and only when it has met something. */
 final class Faults {
+
+    /** More than a topic has from its beginning. */
+    private static final int PARTITIONS = 9;
 
     private final Rig rig;
     private final Load load;
@@ -107,6 +118,26 @@ final class Faults {
         changes(40);
     }
 
+    /** SIGSTOP of all the database's processes while it is asked for something. */
+    void databaseFrozen(Duration time) throws Exception {
+        moment();
+        rig.postgres.freeze();
+        passes(time);
+        rig.postgres.thaw();
+        tally.hit("database frozen");
+        changes(20);
+    }
+
+    /** SIGSTOP for longer than it lets its groups' members be silent. */
+    void brokerFrozen(Duration time) throws Exception {
+        moment();
+        rig.freezeBroker();
+        passes(time);
+        rig.thawBroker();
+        tally.hit("broker frozen");
+        changes(20);
+    }
+
     void brokerRestarted() throws Exception {
         moment();
         rig.killBroker();
@@ -135,6 +166,12 @@ final class Faults {
         assertThat(proxy.hit()).as(fault + " before the " + name).isGreaterThan(before);
         tally.hit(name + ' ' + fault.name().toLowerCase(java.util.Locale.ROOT));
         changes(10);
+    }
+
+    /** It takes what it is told and answers nothing, for so long. */
+    void silent(String name, TcpProxy proxy, Duration time) {
+        network(name, proxy, TcpProxy.Fault.BLACKHOLE, time);
+        tally.hit(name + " silent for " + time.toSeconds() + " s");
     }
 
     void reset(String name, TcpProxy proxy) {
@@ -211,5 +248,73 @@ final class Faults {
         tally.hit("broker gone while a letter was written");
         await("its letter").atMost(Rig.LONGEST).until(() -> rig.letters().size() == 1);
         assertThat(rig.letters().get(0)).contains(order, " open ", "422");
+    }
+
+    /** An entity's topics get more partitions, so that its records go to others than before. */
+    void partitionsAdded() throws Exception {
+        try (Admin kafka = rig.kafka()) {
+            kafka.createPartitions(Map.of(
+                            Topics.observed("user"), NewPartitions.increaseTo(PARTITIONS),
+                            Topics.changed("user"), NewPartitions.increaseTo(PARTITIONS)))
+                    .all()
+                    .get();
+        }
+        tally.hit("partitions added");
+    }
+
+    /** An instance of a later version takes the place of one of this version, once both have worked for a while. */
+    Instance succeeded(Instance old) throws Exception {
+        Instance later = rig.start(LaterVersion.SETTING);
+        rig.shared(rig.instances.size());
+        changes(100);
+        assertThat(rig.end(old)).as(old.name + " ends when asked to").isTrue();
+        tally.hit("followed by a later version");
+        return later;
+    }
+
+    /** Instances of two versions have published beside each other, and so read each other's. */
+    void versionsWereMixed() {
+        for (String topic : List.of(Topics.observed("user"), Topics.changed("order"))) {
+            int mixed = rig.mixed(topic);
+            tally.tell(topic + " holds " + mixed + " messages of each version beside the other's");
+            assertThat(mixed).as("messages of each version in " + topic).isGreaterThan(10);
+        }
+    }
+
+    /** Everything on all topics comes again, to an instance of this version, and changes nothing. Ends all that run. */
+    void replayed() throws Exception {
+        String run = "replay of all topics, after " + tally.run;
+        Tally.begins(run);
+        for (Instance instance : rig.instances) {
+            assertThat(rig.end(instance))
+                    .as(instance.name + " ends when asked to")
+                    .isTrue();
+        }
+        String golden = rig.golden();
+        String rows = rig.rows();
+        int writes = rig.mini.writes().size();
+        int again = 0;
+        try (Admin kafka = rig.kafka()) {
+            for (String entity : List.of("user", "order")) {
+                for (String group : List.of("merge-", "deliver-app-", "deliver-mini-")) {
+                    Map<TopicPartition, OffsetAndMetadata> zero = new HashMap<>();
+                    for (var at : kafka.listConsumerGroupOffsets(group + entity)
+                            .partitionsToOffsetAndMetadata()
+                            .get()
+                            .entrySet()) {
+                        again += (int) at.getValue().offset();
+                        zero.put(at.getKey(), new OffsetAndMetadata(0));
+                    }
+                    kafka.alterConsumerGroupOffsets(group + entity, zero).all().get();
+                }
+            }
+        }
+        assertThat(again).isGreaterThan(1000);
+        rig.start();
+        rig.becomesEqual();
+        assertThat(rig.golden()).isEqualTo(golden);
+        assertThat(rig.rows()).as("the app's rows, and who wrote them last").isEqualTo(rows);
+        assertThat(rig.mini.writes()).hasSize(writes);
+        Tally.line(run, again + " records once more", again, 0, 0);
     }
 }

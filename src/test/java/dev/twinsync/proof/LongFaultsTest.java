@@ -1,31 +1,20 @@
 package dev.twinsync.proof;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.awaitility.Awaitility.await;
 
-import dev.twinsync.record.Json;
 import java.sql.SQLException;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.NewPartitions;
-import org.apache.kafka.clients.consumer.OffsetAndMetadata;
-import org.apache.kafka.clients.producer.KafkaProducer;
-import org.apache.kafka.clients.producer.ProducerRecord;
-import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.serialization.ByteArraySerializer;
-import org.apache.kafka.common.serialization.StringSerializer;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
@@ -34,7 +23,6 @@ import org.junit.jupiter.api.Test;
 class LongFaultsTest {
 
     private static final String LATE = "late commits";
-    private static final String REPLAY = "replay of all topics";
 
     private static void ends(Rig rig, Load load, Tally tally) throws Exception {
         load.close();
@@ -94,24 +82,13 @@ class LongFaultsTest {
             assertThat(taken).isLessThan(Rig.SESSION.plusSeconds(4));
             faults.frozen(rig.instances.get(0));
 
-            try (Admin kafka = rig.kafka()) {
-                kafka.createPartitions(Map.of(
-                                "user.observed", NewPartitions.increaseTo(9),
-                                "user.changed", NewPartitions.increaseTo(9)))
-                        .all()
-                        .get();
-            }
-            faults.tally.hit("partitions added");
+            faults.partitionsAdded();
             faults.changes(300);
 
-            newerEnvelopes(rig);
-            faults.tally.hit("envelopes of a later version");
             for (Instance old : List.copyOf(rig.instances)) {
-                rig.start();
-                assertThat(rig.end(old)).as(old.name + " ends when asked to").isTrue();
-                faults.tally.hit("restarted in turn");
-                faults.changes(100);
+                faults.succeeded(old);
             }
+            faults.versionsWereMixed();
             for (Instance surplus : rig.instances.subList(1, rig.instances.size())) {
                 rig.end(surplus);
             }
@@ -119,71 +96,38 @@ class LongFaultsTest {
             faults.tally.hit("scaled back to one");
             faults.changes(200);
             ends(rig, load, faults.tally);
-            replayed(rig, faults.tally);
+            faults.replayed();
         }
     }
 
-    /** What an instance of a later version might publish while those of this one still run: a member more, and some less. */
-    private static void newerEnvelopes(Rig rig) {
-        Map<String, Object> settings = Map.of("bootstrap.servers", "127.0.0.1:" + rig.toBroker.port());
-        try (KafkaProducer<String, byte[]> kafka =
-                new KafkaProducer<>(settings, new StringSerializer(), new ByteArraySerializer())) {
-            for (int n = 0; n < 100; n++) {
-                Map<String, Object> envelope = new HashMap<>(Map.of(
-                        "kind",
-                        "push",
-                        "entity",
-                        "user",
-                        "id",
-                        "envelope-" + n,
-                        "system",
-                        "mini",
-                        "data",
-                        Map.of("nickname", "第" + n),
-                        "observed_at",
-                        Instant.now().toString(),
-                        "event_id",
-                        "envelope-" + n));
-                envelope.put("schema_version", 2);
-                envelope.put("origin", Map.of("instance", "later"));
-                kafka.send(new ProducerRecord<>("user.observed", "envelope-" + n, Json.bytes(envelope)));
-            }
-            kafka.flush();
-        }
-        await("they are worked")
-                .atMost(Rig.LONGEST)
-                .until(() -> rig.count("users where user_id like 'envelope-%'") == 100);
-    }
-
-    /** Everything on all topics comes again, and changes nothing. */
-    private static void replayed(Rig rig, Tally tally) throws Exception {
-        Tally.begins(REPLAY);
-        Instance last = rig.instances.get(0);
-        assertThat(rig.end(last)).isTrue();
-        String golden = rig.golden();
-        int writes = rig.mini.writes().size();
-        int again = 0;
-        try (Admin kafka = rig.kafka()) {
-            for (String entity : List.of("user", "order")) {
-                for (String group : List.of("merge-", "deliver-app-", "deliver-mini-")) {
-                    Map<TopicPartition, OffsetAndMetadata> zero = new HashMap<>();
-                    for (var at : kafka.listConsumerGroupOffsets(group + entity)
-                            .partitionsToOffsetAndMetadata()
-                            .get()
-                            .entrySet()) {
-                        again += (int) at.getValue().offset();
-                        zero.put(at.getKey(), new OffsetAndMetadata(0));
+    /** Everything that a network does, before each neighbour in turn; and at last silence for longer than any time-out. */
+    @Test
+    void whateverTheNetworkDoesBeforeAnyNeighbourLosesNothing() throws Exception {
+        Duration silent = Duration.ofSeconds(Integer.getInteger("twinsync.silent", 70));
+        try (Rig rig = new Rig("network", Rig.seed())) {
+            rig.begin();
+            rig.begin();
+            rig.instances.forEach(Rig::ready);
+            Load load = new Load(rig, 25);
+            Faults faults = new Faults("every fault of the network", rig, load);
+            Map<String, TcpProxy> neighbours =
+                    new TreeMap<>(Map.of("database", rig.toDatabase, "broker", rig.toBroker, "mini", rig.toMini));
+            for (Map.Entry<String, TcpProxy> neighbour : neighbours.entrySet()) {
+                for (TcpProxy.Fault fault : TcpProxy.Fault.values()) {
+                    if (fault != TcpProxy.Fault.NONE) {
+                        faults.network(neighbour.getKey(), neighbour.getValue(), fault, Duration.ofSeconds(2));
                     }
-                    kafka.alterConsumerGroupOffsets(group + entity, zero).all().get();
                 }
+                faults.reset(neighbour.getKey(), neighbour.getValue());
+                faults.halfClosed(neighbour.getKey(), neighbour.getValue());
             }
+            for (Map.Entry<String, TcpProxy> neighbour : neighbours.entrySet()) {
+                faults.silent(neighbour.getKey(), neighbour.getValue(), silent);
+            }
+            faults.databaseFrozen(Rig.SESSION.multipliedBy(2));
+            faults.brokerFrozen(Rig.SESSION.multipliedBy(2));
+            ends(rig, load, faults.tally);
         }
-        assertThat(again).isGreaterThan(1000);
-        rig.start();
-        rig.becomesEqual();
-        assertThat(rig.golden()).isEqualTo(golden);
-        assertThat(rig.mini.writes()).hasSize(writes);
-        Tally.line(REPLAY, again + " records once more", again, 0, 0);
     }
 
     /** {@code -Dtwinsync.outage=} seconds, ten minutes by default. */

@@ -22,6 +22,7 @@ import java.nio.file.Path;
 import java.sql.Array;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
@@ -32,6 +33,10 @@ import java.util.TreeSet;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.awaitility.core.ConditionTimeoutException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -144,6 +149,16 @@ final class Rig implements AutoCloseable {
         broker.destroyForcibly().waitFor();
     }
 
+    /** SIGSTOP. */
+    void freezeBroker() throws IOException, InterruptedException {
+        Processes.signal(broker, "STOP");
+    }
+
+    /** SIGCONT. */
+    void thawBroker() throws IOException, InterruptedException {
+        Processes.signal(broker, "CONT");
+    }
+
     /**
      * Whether the broker serves some groups no more: after a kill the group coordinator of Kafka 4.1 may lose its place in
      * its own log, and finds it only when it is started once more.
@@ -235,6 +250,15 @@ final class Rig implements AutoCloseable {
                 String.class);
     }
 
+    /** All rows of the app, each with the transaction that wrote it: in one text that any write changes. */
+    String rows() {
+        return app.queryForObject("""
+                select md5(string_agg(written, ' ' order by written)) from (
+                  select concat_ws(' ', user_id, xmin) as written from users
+                  union all select concat_ws(' ', order_id, xmin) from orders
+                  union all select concat_ws(' ', order_id, line_no, xmin) from order_items) rows""", String.class);
+    }
+
     /** Bases that are owed something, or that are in doubt; what waits for a field that nobody has stated is owed nothing yet. */
     long due() {
         return count("sync.base b where doubt or waiting_for is null and exists"
@@ -265,6 +289,38 @@ final class Rig implements AutoCloseable {
         try (Admin kafka = kafka()) {
             return Uncommitted.in(kafka, schemas);
         }
+    }
+
+    /**
+     * How many messages of either version an instance of the other may have read: those of this version that came after
+     * the first of a later one, and those of a later one before the last of this; the fewer of the two.
+     */
+    int mixed(String topic) {
+        Map<Long, List<Integer>> versions = new TreeMap<>();
+        Map<String, Object> settings = Map.of("bootstrap.servers", "127.0.0.1:" + brokerPort);
+        try (KafkaConsumer<byte[], byte[]> kafka =
+                new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            List<TopicPartition> partitions = kafka.partitionsFor(topic).stream()
+                    .map(partition -> new TopicPartition(topic, partition.partition()))
+                    .toList();
+            kafka.assign(partitions);
+            kafka.seekToBeginning(partitions);
+            Map<TopicPartition, Long> ends = kafka.endOffsets(partitions);
+            while (partitions.stream().anyMatch(partition -> kafka.position(partition) < ends.get(partition))) {
+                for (ConsumerRecord<byte[], byte[]> one : kafka.poll(Duration.ofSeconds(1))) {
+                    versions.computeIfAbsent(one.timestamp(), t -> new ArrayList<>())
+                            .add(Json.stored(one.value()).path("v").asInt(1));
+                }
+            }
+        }
+        List<Integer> inTurn = versions.values().stream().flatMap(List::stream).toList();
+        int first = inTurn.indexOf(LaterVersion.NUMBER);
+        int last = inTurn.lastIndexOf(1);
+        if (first < 0 || last < first) {
+            return 0;
+        }
+        List<Integer> beside = inTurn.subList(first, last + 1);
+        return Math.min(Collections.frequency(beside, 1), Collections.frequency(beside, LaterVersion.NUMBER));
     }
 
     /** The ids of a consumer group's members: who joins anew gets another. */

@@ -62,6 +62,7 @@ class SoakTest {
             rig.becomesEqual();
             List<String> wrong = new ArrayList<>(load.wrong());
             wrong.addAll(grown(samples));
+            wrong.addAll(history(rig, load.count()));
             Secrets.leaks(rig, instance).forEach(leak -> wrong.add("leaked: " + leak));
             rig.letters().forEach(letter -> wrong.add("a letter: " + letter));
             faults.tally.hit("lag back to normal after at most " + longest.toSeconds() + " s");
@@ -128,6 +129,16 @@ class SoakTest {
                     }
                 });
         return grown;
+    }
+
+    /** What each change leaves in the history, which grows by its days: a row or two, of no more than a record's size. */
+    private static List<String> history(Rig rig, int changes) {
+        long rows = rig.count("sync.history");
+        Long bytes = rig.app.queryForObject(
+                "select sum(pg_total_relation_size(relid)) from pg_partition_tree('sync.history')", Long.class);
+        String told = String.format("%d rows of history, %d bytes each, for %d changes", rows, bytes / rows, changes);
+        System.out.println("soak: " + told);
+        return rows > 2L * changes || bytes / rows > 2048 ? List.of(told) : List.of();
     }
 
     private static double mean(List<Map<String, Double>> samples, String name) {

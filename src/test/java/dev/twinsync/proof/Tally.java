@@ -19,7 +19,7 @@ final class Tally {
     static final Path FILE = Path.of("target", "proof", "table.tsv");
 
     private final Map<String, AtomicInteger> hits = new TreeMap<>();
-    private final String run;
+    final String run;
     private final Path schedule;
 
     /** @param schedule the file that takes what happened, and when */
