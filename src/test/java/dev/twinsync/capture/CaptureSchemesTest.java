@@ -235,13 +235,7 @@ class CaptureSchemesTest {
     @Test
     @Order(4)
     void aFeedGivesTheSameGoldenRecords() throws Exception {
-        try (Admin admin = Admin.create(Map.of("bootstrap.servers", world.broker.address()))) {
-            List<NewTopic> topics = new ArrayList<>();
-            for (String table : List.of("users", "orders", "order_items")) {
-                topics.add(new NewTopic("app.public." + table, 2, (short) 1));
-            }
-            admin.createTopics(topics).all().get();
-        }
+        topicsOfTheFeed();
         world.switchTo(service, "feed");
         fed = true;
         soon(() -> assertThat(app.queryForList("select slot_name from pg_replication_slots where database = 'schemes'"))
@@ -342,6 +336,7 @@ class CaptureSchemesTest {
             // by itself, as the proof runs it: with as large a transaction as that asks for
             pollingSeesEverythingButItemsEditedWithoutTheirOrder();
             theLogGivesTheSameGoldenRecords();
+            topicsOfTheFeed();
         }
         Process connect = connect(folder);
         try {
@@ -366,6 +361,16 @@ class CaptureSchemesTest {
             connect.destroy();
             connect.waitFor();
             app.execute("select pg_drop_replication_slot('connect')");
+        }
+    }
+
+    private static void topicsOfTheFeed() throws Exception {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", world.broker.address()))) {
+            List<NewTopic> topics = new ArrayList<>();
+            for (String table : List.of("users", "orders", "order_items")) {
+                topics.add(new NewTopic("app.public." + table, 2, (short) 1));
+            }
+            admin.createTopics(topics).all().get();
         }
     }
 

@@ -87,7 +87,7 @@ class RetryKillTest {
 
     /** Each page, warm, for one user: before a retry of all, and after it. What each page and call took is printed. */
     @Test
-    @Tag("proof")
+    @Tag("benchmark") // a figure, which other work on the machine would change
     void everyPageOfTenThousandLettersOfFortyCausesIsThereIn300Milliseconds() throws Exception {
         begin();
         long began = System.nanoTime();
