@@ -37,7 +37,7 @@ class CaptureTest {
     }
 
     private void deletedAtMini(String user, boolean deleted) {
-        Ends.soon(() -> assertThat(ends.mini.read("user", user).path("deleted").asBoolean())
+        ends.swept(() -> assertThat(ends.mini.read("user", user).path("deleted").asBoolean())
                 .isEqualTo(deleted));
     }
 
@@ -148,7 +148,7 @@ class CaptureTest {
         Capture capture = ends.service.getBean(Capture.class);
         int gone = ends.app.update("delete from users where user_id like ?", id + "1%");
         assertThat(gone).isEqualTo(1111);
-        Ends.soon(() -> assertThat(capture.brake("app", "user"))
+        ends.swept(() -> assertThat(capture.brake("app", "user"))
                 .hasValueSatisfying(why -> assertThat(why).contains("1111")));
         ends.looked();
         assertThat(deleted()).isZero();
@@ -157,7 +157,7 @@ class CaptureTest {
 
         assertThat(ends.post("ops-key", "/sweeps/app/users/release", "").statusCode())
                 .isEqualTo(200);
-        Ends.soon(() -> assertThat(deleted()).isEqualTo(gone));
+        ends.swept(() -> assertThat(deleted()).isEqualTo(gone));
         assertThat(capture.brake("app", "user")).isEmpty();
         assertThat(ends.post("ops-key", "/sweeps/app/users/release", "").statusCode())
                 .isEqualTo(409);
