@@ -74,21 +74,22 @@ final class Ends {
 
     /** Waits for what is not there yet; that it isn't is no failure of the check. */
     static void soon(ThrowingRunnable check) {
+        soon(Duration.ofMillis(20), check);
+    }
+
+    private static void soon(Duration every, ThrowingRunnable check) {
         await().atMost(Duration.ofSeconds(60))
-                .pollInterval(Duration.ofMillis(20))
+                .pollInterval(every)
                 .ignoreExceptions()
                 .untilAsserted(check);
     }
 
     /** As {@link #soon}, for what a key sweep finds: one that took long on a busy machine rests for longer than a test waits. */
     void swept(ThrowingRunnable check) {
-        await().atMost(Duration.ofSeconds(60))
-                .pollInterval(Duration.ofMillis(500))
-                .ignoreExceptions()
-                .untilAsserted(() -> {
-                    app.update("update sync.cursor set value = value - 'rests' where value ? 'rests'");
-                    check.run();
-                });
+        soon(Duration.ofMillis(500), () -> {
+            app.update("update sync.cursor set value = value - 'rests' where value ? 'rests'");
+            check.run();
+        });
     }
 
     HttpResponse<String> post(String key, String path, String body) {

@@ -158,20 +158,23 @@ final class Faults {
 
     /** A fault of the network before one of the neighbours. */
     void network(String name, TcpProxy proxy, TcpProxy.Fault fault, Duration time) {
+        network(name, proxy, fault, time, fault.name().toLowerCase(java.util.Locale.ROOT));
+    }
+
+    private void network(String name, TcpProxy proxy, TcpProxy.Fault fault, Duration time, String told) {
         moment();
         int before = proxy.hit();
         proxy.fault(fault);
         passes(time);
         proxy.fault(TcpProxy.Fault.NONE);
         assertThat(proxy.hit()).as(fault + " before the " + name).isGreaterThan(before);
-        tally.hit(name + ' ' + fault.name().toLowerCase(java.util.Locale.ROOT));
+        tally.hit(name + ' ' + told);
         changes(10);
     }
 
     /** It takes what it is told and answers nothing, for so long. */
     void silent(String name, TcpProxy proxy, Duration time) {
-        network(name, proxy, TcpProxy.Fault.BLACKHOLE, time);
-        tally.hit(name + " silent for " + time.toSeconds() + " s");
+        network(name, proxy, TcpProxy.Fault.BLACKHOLE, time, "silent for " + time.toSeconds() + " s");
     }
 
     void reset(String name, TcpProxy proxy) {

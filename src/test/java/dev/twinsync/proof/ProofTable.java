@@ -9,7 +9,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** Comes last under {@code mvn -Pproof verify}: what was done, how often, and what was lost by it. */
-@Tag("proof")
+@Tag("table")
 class ProofTable {
 
     private static final List<String> RUNS = List.of(

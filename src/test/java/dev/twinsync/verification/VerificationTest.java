@@ -133,7 +133,7 @@ class VerificationTest {
                 own);
         tellRatio(told, once);
         planted.addAll(shop.plant(damaged - planted.size(), 2000, dead(10, deleted / 2)));
-        if (damaged == MANY) {
+        if (damaged >= MANY) {
             // where fewer are mended amid edits, so many are found at the end
             found("idle, " + damaged + " planted", planted);
         }
