@@ -27,9 +27,9 @@ public final class ObservationJson {
             json.putArray("ticks").add(o.ticks().began()).add(o.ticks().ended());
         }
         if (o.changedAt() != null) {
-            json.put("changed_at", o.changedAt().toString());
+            json.put("changed_at", Times.text(o.changedAt()));
         }
-        json.put("observed_at", o.observedAt().toString());
+        json.put("observed_at", Times.text(o.observedAt()));
         json.put("event_id", o.eventId());
         if (o.digest() != null) {
             json.put("digest", o.digest());

@@ -236,7 +236,7 @@ final class Forms {
                 return null;
             }
             boolean normal = Times.shaped(text);
-            if (!normal && !OFFSET.matcher(text).matches()) {
+            if (!normal && !Times.plain(text) && !OFFSET.matcher(text).matches()) {
                 problems.add(pointer, "write a time with its offset, e.g. 2026-01-31T08:00:00+08:00");
                 return null;
             }
