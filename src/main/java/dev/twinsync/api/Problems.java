@@ -58,6 +58,8 @@ class Problems extends ResponseEntityExceptionHandler {
                     || at instanceof java.util.concurrent.RejectedExecutionException
                     || at instanceof org.springframework.dao.DataAccessResourceFailureException
                     || at instanceof org.springframework.transaction.CannotCreateTransactionException
+                    // the server went away in the middle: the roll-back's failure hides the statement's
+                    || at instanceof org.springframework.transaction.TransactionSystemException
                     || at instanceof java.sql.SQLTransientConnectionException;
         }
         // the log has the cause; the caller learns nothing of the inside

@@ -57,7 +57,9 @@ public final class LetterFilter {
         CONDITIONS.put(
                 "q",
                 new Condition(
-                        "strpos(lower(d.record_id || ' ' || d.id || ' ' || coalesce(d.error ->> 'message', '')), lower(?)) > 0"));
+                        // keys are bytes, and would make all beside them bytes too: no letter but those of ASCII has a
+                        // lower case then
+                        "strpos(lower((d.record_id || ' ' || d.id || ' ' || coalesce(d.error ->> 'message', '')) collate \"default\"), lower(?)) > 0"));
         CONDITIONS.put("from", new Condition("d.last_failed_at >= cast(? as timestamptz)", null, TIME));
         CONDITIONS.put("to", new Condition("d.last_failed_at < cast(? as timestamptz)", null, TIME));
         CONDITIONS.put(

@@ -12,6 +12,7 @@ import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Primary;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.jdbc.datasource.DataSourceTransactionManager;
+import org.springframework.jdbc.datasource.DriverManagerDataSource;
 import org.springframework.jdbc.datasource.TransactionAwareDataSourceProxy;
 import org.springframework.transaction.PlatformTransactionManager;
 import org.springframework.transaction.support.TransactionTemplate;
@@ -94,9 +95,9 @@ class Databases {
     /** The state's own template; nobody gets it before the schema is there. */
     @Bean
     @Primary
-    JdbcTemplate syncJdbc(@Qualifier("syncDataSource") DataSource dataSource) {
+    JdbcTemplate syncJdbc(@Qualifier("syncDataSource") HikariDataSource dataSource) {
         Flyway.configure()
-                .dataSource(dataSource)
+                .dataSource(unhurried(dataSource))
                 .schemas("sync")
                 .defaultSchema("sync")
                 .locations("classpath:db/migration")
@@ -106,6 +107,17 @@ class Databases {
         // the session that made the clock began before it was there
         jdbc.execute(CLOCK_ON);
         return jdbc;
+    }
+
+    /** To build an index on very many rows takes longer than any statement of a flow may. */
+    private static DataSource unhurried(HikariDataSource pool) {
+        java.util.Properties properties = new java.util.Properties();
+        properties.putAll(pool.getDataSourceProperties());
+        properties.remove("socketTimeout");
+        DriverManagerDataSource unhurried =
+                new DriverManagerDataSource(pool.getJdbcUrl(), pool.getUsername(), pool.getPassword());
+        unhurried.setConnectionProperties(properties);
+        return unhurried;
     }
 
     /** Says which setting is wrong where the server can't be had; a pool would only say that it has no connection. */
@@ -144,7 +156,8 @@ class Databases {
         // a row's digest is over its text: the same text whatever the zone of the instance that reads it
         // and a plan of its own for each execution: one that was kept from when a table was empty reads all of it for
         // every key once a first load has filled it
-        config.setConnectionInitSql("set time zone 'UTC'; set plan_cache_mode = 'force_custom_plan'");
+        // statements are short: to compile one, for what its plan looks as if it cost, takes longer than to run it
+        config.setConnectionInitSql("set time zone 'UTC'; set plan_cache_mode = 'force_custom_plan'; set jit = off");
         config.addDataSourceProperty("ApplicationName", session);
         config.addDataSourceProperty("connectTimeout", "5");
         // a peer that vanished is noticed, and a statement never hangs a flow for good

@@ -36,6 +36,7 @@ import org.springframework.jdbc.core.ConnectionCallback;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.stereotype.Component;
 import org.springframework.transaction.TransactionDefinition;
+import org.springframework.transaction.support.TransactionSynchronizationManager;
 import org.springframework.transaction.support.TransactionTemplate;
 
 /** {@link Records} in PostgreSQL: each method is a handful of set statements, whatever the number of records. */
@@ -44,7 +45,8 @@ class JdbcRecords implements Records {
 
     /**
      * For the transaction: rows are found by their keys, one by one in the order that they are given in, which is the
-     * order of all locks; so the plan can be made once, and nothing that it was made for can change.
+     * order of all locks; so the plan can be made once, and nothing that it was made for can change. Above all a table
+     * that was empty when the plan was made is not read whole for each key once it is full.
      */
     private static final String BY_KEYS = """
             select set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
@@ -59,17 +61,21 @@ class JdbcRecords implements Records {
             returning id""";
 
     /**
-     * The entity is told as a column of the set, which {@code offset 0} keeps the planner from looking into: told as a
-     * constant it would pass for few records, and all of them be read to find some hundred.
+     * Where a row of {@code golden} or {@code base} lies, found one by one by the primary key, whatever the table's
+     * statistics say: a join might read all of an entity where a first load is younger than they are. A row that another
+     * writes meanwhile lies elsewhere then, and may be missed, as is one that has moved on: it is read again.
      */
+    private static final String PLACE = "(select ctid from %s where entity = ? and id = s.id%s) as place";
+
     private static final String SAVE_GOLDEN = """
             update golden g set version = u.version, held = u.held::json, origins = u.origins::json,
               updated_at = clock_timestamp()
-            from (select ?::text as entity, s.*
+            from (select s.*, %s
               from unnest(?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::text[])
-                as s (id, read, version, held, origins) offset 0) as u
-            where g.entity = u.entity and g.id = u.id and g.version = u.read
-            returning g.id""";
+                as s (id, read, version, held, origins)
+              order by s.id collate "C" offset 0) as u
+            where g.ctid = u.place and g.version = u.read
+            returning g.id""".formatted(PLACE.formatted("golden", ""));
 
     /** What a base is saved with, a row each. */
     private static final String BASES = """
@@ -86,17 +92,9 @@ class JdbcRecords implements Records {
               doubt_at, detail::json, seen, revision, string_to_array(waiting_for, ','), refused, key_number, position,
               key_version, observed_at, digest
             from %s
-            order by id, system
+            order by id collate "C", system collate "C"
             on conflict do nothing
             returning id, system""".formatted(BASES);
-
-    /**
-     * Where a row of {@code base} lies, found one by one by the primary key, whatever the table's statistics say: a
-     * join would read all bases of an entity where a first load is younger than they are. A row that another writes
-     * meanwhile lies elsewhere then, and may be missed, as is one whose revision has moved on: it is read again.
-     */
-    private static final String PLACE =
-            "(select ctid from base where entity = ? and id = s.id and system || '' = %s) as place";
 
     private static final String SAVE_BASES = """
             update base b set
@@ -112,40 +110,47 @@ class JdbcRecords implements Records {
               -- what was held then is told by the digest as long as nothing else is known to be held
               digest = case when b.tick_began = u.tick_began and b.tick_ended = u.tick_ended
                 then coalesce(u.digest, b.digest) else u.digest end
-            from (select s.*, %s from %s order by s.id, s.system offset 0) as u
+            from (select s.*, %s from %s order by s.id collate "C", s.system collate "C" offset 0) as u
             where b.ctid = u.place and b.revision = u.revision - 1
-            returning b.id, b.system""".formatted(PLACE.formatted("s.system"), BASES);
+            returning b.id, b.system""".formatted(PLACE.formatted("base", " and system = s.system"), BASES);
 
-    /**
-     * What is due is looked for key by key: by its statistics its table is empty most of the time, and would be read
-     * whole, with all that a bulk has left in it.
-     */
+    /** Key by key, as all that is under {@link #BY_KEYS}: a table's statistics may be older than what is in it. */
+    private static final String LOAD_GOLDEN = """
+            select g.* from (select ?::text as entity, unnest(?::text[]) as id offset 0) as u
+            cross join lateral (
+              select id, version, held, origins from golden where entity = u.entity and id = u.id offset 0) as g""";
+
     private static final String LOAD_BASES = """
-            select id, system, d.since, d.judged, b.* from (select * from base where entity = ? and id = any (?)) b
+            with u as materialized (select ?::text as entity, unnest(?::text[]) as id)
+            select id, system, d.since, d.judged, b.* from (
+              select b.* from u cross join lateral (
+                select * from base where entity = u.entity and id = u.id offset 0) as b) as b
             full join (
-              select d.* from (select ?::text as entity, unnest(?::text[]) as id offset 0) as u
-              cross join lateral (
-                select id, system, since, version as judged from due where entity = u.entity and id = u.id offset 0) as d) d
+              select d.* from u cross join lateral (
+                select id, system, since, version as judged from due
+                where entity = u.entity and id = u.id offset 0) as d) as d
               using (id, system)""";
 
     private static final String LOAD_BASES_OF_ONE = """
-            select id, system, d.since, d.judged, b.* from (select * from base where entity = ? and id = any (?) and system = ?) b
+            with u as materialized (select ?::text as entity, unnest(?::text[]) as id, ?::text as system)
+            select id, system, d.since, d.judged, b.* from (
+              select b.* from u cross join lateral (
+                select * from base where entity = u.entity and id = u.id and system = u.system offset 0) as b) as b
             full join (
-              select d.* from (select ?::text as entity, unnest(?::text[]) as id, ?::text as system offset 0) as u
-              cross join lateral (
+              select d.* from u cross join lateral (
                 select id, system, since, version as judged from due
-                where entity = u.entity and id = u.id and system || '' = u.system offset 0) as d) d
+                where entity = u.entity and id = u.id and system = u.system offset 0) as d) as d
               using (id, system)""";
 
     private static final String LOCK_DUE = """
-            select from (select ?::text as entity, id from unnest(?::text[]) as s (id) order by id offset 0) as u
+            select from (select ?::text as entity, id from unnest(?::text[]) as s (id) order by id collate "C" offset 0) as u
             cross join lateral (
               select from due where entity = u.entity and id = u.id order by system for update) as d""";
 
     private static final String MARK_DUE = """
             insert into due as d (entity, id, system, version)
             select ?, u.id, u.system, u.version from unnest(?::text[], ?::text[], ?::bigint[]) as u (id, system, version)
-            order by u.id, u.system
+            order by u.id collate "C", u.system collate "C"
             on conflict (entity, id, system) do update set version = excluded.version
             where d.version < excluded.version""";
 
@@ -154,9 +159,9 @@ class JdbcRecords implements Records {
             delete from due where ctid = any (array(
               -- one by one by the key, as ALIKE: a table that comes and goes is never what its statistics say
               select (select d.ctid from due d
-                where d.entity = ? and d.id = u.id and d.system || '' = u.system and d.version <= u.version for update)
+                where d.entity = ? and d.id = u.id and d.system = u.system and d.version <= u.version for update)
               from (select * from unnest(?::text[], ?::text[], ?::bigint[]) as s (id, system, version)
-                order by id, system) as u))""";
+                order by id collate "C", system collate "C") as u))""";
 
     /** A conflict is over when its field has moved on: there is nothing left that its value could be put back over. */
     private static final String CLOSE_CONFLICTS = """
@@ -178,13 +183,12 @@ class JdbcRecords implements Records {
             where b.entity = shown.entity and b.id = shown.id and b.system = shown.system""";
 
     /**
-     * One by one by the primary key, that is by entity and id: by the statistics of a young table an index that begins
-     * with entity and system looks as good, and would read all bases of an entity for each of a first load.
+     * One by one by the primary key, whatever the statistics of a young table say.
      */
     private static final String ALIKE = """
             select b.*, g.version from unnest(?::text[], ?::text[]) as u (id, position)
             cross join lateral (select * from base
-              where entity = ? and id = u.id and system || '' = ? and position = u.position offset 0) as b
+              where entity = ? and id = u.id and system = ? and position = u.position offset 0) as b
             cross join lateral (select version from golden where entity = ? and id = u.id offset 0) as g""";
 
     private static final String SETTLE = """
@@ -193,9 +197,9 @@ class JdbcRecords implements Records {
             from (select s.*, %s
               from unnest(?::text[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::timestamptz[], ?::text[])
                 as s (id, revision, detail, tick_began, tick_ended, observed_at, digest)
-              order by s.id offset 0) as u
+              order by s.id collate "C" offset 0) as u
             where b.ctid = u.place and b.revision = u.revision
-            returning b.id""".formatted(PLACE.formatted("?"));
+            returning b.id""".formatted(PLACE.formatted("base", " and system = ?"));
 
     private static final String SAVE_CONFLICTS = """
             insert into conflict (entity, record_id, path, system, losing, winning, winner, rule, field_version)
@@ -235,28 +239,31 @@ class JdbcRecords implements Records {
 
     @Override
     public Map<String, Snapshot> load(String entity, Collection<String> ids, String system) {
+        if (TransactionSynchronizationManager.isActualTransactionActive()) {
+            // its settings are its own
+            return read(entity, ids, system);
+        }
+        return transaction.execute(status -> {
+            byKeys();
+            return read(entity, ids, system);
+        });
+    }
+
+    private Map<String, Snapshot> read(String entity, Collection<String> ids, String system) {
         String[] keys = ids.stream().distinct().toArray(String[]::new);
         Map<String, Golden> goldens = new HashMap<>();
         Map<String, Map<String, Base>> bases = new HashMap<>();
         Map<String, Map<String, Delivery>> deliveries = new HashMap<>();
         Moments moments = new Moments();
         Map<String, Parsed> parsed = new HashMap<>();
-        jdbc.query(
-                connection -> statement(
-                        connection,
-                        "select id, version, held, origins from golden where entity = ? and id = any (?)",
-                        entity,
-                        keys,
-                        null,
-                        1),
-                row -> {
-                    String id = row.getString(1);
-                    Parsed held = new Parsed(row.getBytes(3));
-                    parsed.put(id, held);
-                    goldens.put(id, new Golden(id, row.getLong(2), fields(held.json, row.getBytes(4), moments)));
-                });
+        jdbc.query(connection -> statement(connection, LOAD_GOLDEN, entity, keys, null), row -> {
+            String id = row.getString(1);
+            Parsed held = new Parsed(row.getBytes(3));
+            parsed.put(id, held);
+            goldens.put(id, new Golden(id, row.getLong(2), fields(held.json, row.getBytes(4), moments)));
+        });
         String sql = system == null ? LOAD_BASES : LOAD_BASES_OF_ONE;
-        jdbc.query(connection -> statement(connection, sql, entity, keys, system, 2), row -> {
+        jdbc.query(connection -> statement(connection, sql, entity, keys, system), row -> {
             String id = row.getString("id");
             String of = row.getString("system");
             byte[] held = row.getBytes("held");
@@ -283,17 +290,12 @@ class JdbcRecords implements Records {
     }
 
     private static PreparedStatement statement(
-            Connection connection, String sql, String entity, String[] keys, String system, int times)
-            throws SQLException {
+            Connection connection, String sql, String entity, String[] keys, String system) throws SQLException {
         PreparedStatement statement = connection.prepareStatement(sql);
-        Array ids = connection.createArrayOf("text", keys);
-        int next = 1;
-        for (int i = 0; i < times; i++) {
-            statement.setString(next++, entity);
-            statement.setArray(next++, ids);
-            if (system != null) {
-                statement.setString(next++, system);
-            }
+        statement.setString(1, entity);
+        statement.setArray(2, connection.createArrayOf("text", keys));
+        if (system != null) {
+            statement.setString(3, system);
         }
         return statement;
     }
@@ -335,6 +337,13 @@ class JdbcRecords implements Records {
                 history(connection, entity, changes);
             }
             return fenced;
+        });
+    }
+
+    private void byKeys() {
+        jdbc.execute((ConnectionCallback<Void>) connection -> {
+            byKeys(connection);
+            return null;
         });
     }
 
@@ -613,6 +622,20 @@ class JdbcRecords implements Records {
             Map<String, String> positions,
             Function<String, Map<String, JsonNode>> shown) {
         Map<String, Held> alike = new HashMap<>();
+        // in that of a poll's turn, if there is one: all else that it does is to keep its cursor
+        transaction.executeWithoutResult(status -> {
+            byKeys();
+            alike(entity, system, positions, shown, alike);
+        });
+        return alike;
+    }
+
+    private void alike(
+            String entity,
+            String system,
+            Map<String, String> positions,
+            Function<String, Map<String, JsonNode>> shown,
+            Map<String, Held> alike) {
         jdbc.query(
                 connection -> {
                     PreparedStatement s = connection.prepareStatement(ALIKE);
@@ -637,7 +660,6 @@ class JdbcRecords implements Records {
                                         row.getString("digest")));
                     }
                 });
-        return alike;
     }
 
     @Override

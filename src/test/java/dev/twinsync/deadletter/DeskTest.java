@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.twinsync.devservices.MiniProgram;
 import dev.twinsync.devservices.Neighbours;
 import dev.twinsync.record.Json;
+import java.net.URLEncoder;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -294,6 +295,16 @@ class DeskTest {
                 .contains("sort: write one of newest, last_failed, oldest");
         JsonNode groups = desk.get("/dead-letters/groups?sort=oldest").path("items");
         assertThat(groups.path(0).path("error").path("code").asText()).isEqualTo("451");
+        // upper case or lower, in whatever language
+        app.update(
+                "update sync.dead_letter set error = jsonb_set(error, '{message}', '\"ÉTAT ПРОВЕРКА\"') where id = ?",
+                letters.get(0));
+        for (String words : List.of("ÉTAT ПРОВЕРКА", "État проверка")) {
+            assertThat(desk.get("/dead-letters?q=" + URLEncoder.encode(words, StandardCharsets.UTF_8))
+                            .path("items"))
+                    .extracting(letter -> letter.path("id").asLong())
+                    .containsExactly(letters.get(0));
+        }
         desk.post("/dead-letters/discards", "{\"filter\":{\"q\":\"" + id + "-\"},\"reason\":\"the test is over\"}");
     }
 

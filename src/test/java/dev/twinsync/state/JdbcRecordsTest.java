@@ -11,6 +11,7 @@ import dev.twinsync.merge.Base;
 import dev.twinsync.merge.Golden;
 import dev.twinsync.merge.Golden.FieldState;
 import dev.twinsync.merge.Ticks;
+import dev.twinsync.merge.Writes;
 import dev.twinsync.state.Records.BaseChange;
 import dev.twinsync.state.Records.Change;
 import dev.twinsync.state.Records.Snapshot;
@@ -20,6 +21,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -39,9 +41,8 @@ class JdbcRecordsTest {
     @BeforeAll
     static void start() throws Exception {
         postgres = EmbeddedPostgres.builder().start();
-        source = new HikariDataSource();
-        source.setDataSource(postgres.getPostgresDatabase());
-        source.setSchema("sync");
+        String url = postgres.getJdbcUrl("postgres", "postgres");
+        source = new Databases().syncDataSource(url, "postgres", "postgres", 4, url, "postgres");
         jdbc = new Databases().syncJdbc(source);
         records = new JdbcRecords(jdbc, new TransactionTemplate(new DataSourceTransactionManager(source)));
     }
@@ -345,6 +346,83 @@ class JdbcRecordsTest {
         assertThat(now.base().ticks()).isEqualTo(new Ticks(8, 9));
         assertThat(now.base().revision()).isEqualTo(read.revision() + 1);
         assertThat(records.settle("user", "mini", settled)).isEmpty();
+    }
+
+    /** Nothing but a vacuum or an analyze tells the planner, and neither comes while a first load runs. */
+    @Test
+    void rowsAreFoundByTheirKeysHoweverManyThereAreByNow() {
+        for (String table : List.of("golden", "base", "due")) {
+            jdbc.execute("alter table " + table + " set (autovacuum_enabled = off)");
+        }
+        // a plan reads a table whole where that is a single page, and up to the key; these come last
+        jdbc.execute("truncate golden, base, due");
+        List<String> few = List.of("some-1", "some-2", "some-3");
+        crossed(few, 0);
+        jdbc.execute("analyze golden, base, due");
+        // so often that the plans are kept
+        for (int version = 1; version < 15; version++) {
+            crossed(few, version);
+        }
+        jdbc.update(
+                "insert into golden (entity, id, version) select 'user', 'many-' || n, 1 from generate_series(1, 5000) n");
+        jdbc.update("""
+                insert into base (entity, id, system, known, present, position)
+                select 'user', 'many-' || n, system, true, true, 'p' from generate_series(1, 5000) n, unnest('{app,mini}'::text[]) system""");
+        jdbc.update(
+                "insert into due (entity, id, system, version) select 'user', 'many-' || n, 'app', 1 from generate_series(1, 5000) n");
+        long before = rowsRead();
+
+        crossed(few, 15);
+        crossed(few, 16);
+
+        // a table that is read once, and be it for all three, has five thousand
+        assertThat(rowsRead() - before).isBetween(20L, 1000L);
+    }
+
+    /** What a change makes of its records: merged, owed, intended, written, and seen again. */
+    private void crossed(List<String> ids, int read) {
+        Map<String, Snapshot> known = records.load("user", ids);
+        assertThat(records.save(
+                        "user",
+                        ids.stream()
+                                .map(id -> change(
+                                        golden(id, read + 1, "n" + read),
+                                        read,
+                                        base(known.get(id).bases().getOrDefault("app", Base.unknown("app")), true)))
+                                .toList()))
+                .isEmpty();
+        Map<String, Snapshot> due = records.load("user", ids, "mini");
+        assertThat(records.save(
+                        "user",
+                        ids.stream()
+                                .map(id -> {
+                                    Base base = due.get(id).bases().getOrDefault("mini", Base.unknown("mini"));
+                                    Base held =
+                                            Writes.answered(base, Map.of(), "p" + read, new Ticks(read, read), read);
+                                    return new Change(
+                                            id, null, read + 1L, List.of(base(held, false)), List.of(), List.of());
+                                })
+                                .toList()))
+                .isEmpty();
+        Map<String, String> positions = ids.stream().collect(Collectors.toMap(id -> id, id -> "p" + read));
+        Map<String, Records.Held> alike = records.alike("user", "mini", positions, id -> Map.of());
+        assertThat(alike).containsOnlyKeys(ids);
+        Map<String, Records.Settled> settled = alike.entrySet().stream()
+                .collect(Collectors.toMap(
+                        Map.Entry::getKey,
+                        entry -> new Records.Settled(entry.getValue().base(), TIME, "d")));
+        assertThat(records.settle("user", "mini", settled)).containsExactlyInAnyOrderElementsOf(ids);
+    }
+
+    /** By scans of the tables and through their indices, as the server counts. */
+    private static long rowsRead() {
+        // what a session has counted it tells when it likes, or is asked to
+        jdbc.execute("select pg_stat_force_next_flush()");
+        jdbc.execute("select pg_stat_clear_snapshot()");
+        Long rows = jdbc.queryForObject("""
+                select (select sum(seq_tup_read) from pg_stat_user_tables where relname in ('golden', 'base', 'due'))
+                  + (select sum(idx_tup_read) from pg_stat_user_indexes where relname in ('golden', 'base', 'due'))""", Long.class);
+        return rows == null ? 0 : rows;
     }
 
     @Test
