@@ -45,8 +45,8 @@ final class Service implements AutoCloseable {
         List<String> command = new ArrayList<>(
                 List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx" + heap));
         command.add("-Xlog:gc:file=" + FOLDER.resolve("gc.log"));
-        // further options of its JVM: a flight recording, say
-        String more = System.getProperty("benchmark.jvm", "");
+        // of its options those that suit much work on few cores; further ones may ask for a flight recording, say
+        String more = System.getProperty("benchmark.jvm", "-XX:+UseParallelGC -Xmn300m");
         if (!more.isBlank()) {
             command.addAll(List.of(more.split(" ")));
         }

@@ -35,6 +35,11 @@ public final class Postgres implements AutoCloseable {
 
     /** @param port 0 for any free one */
     public static Postgres start(int port) throws IOException, SQLException {
+        return start(port, "512MB");
+    }
+
+    /** @param buffers {@code shared_buffers}; taken from the machine only as far as they are used */
+    public static Postgres start(int port, String buffers) throws IOException, SQLException {
         Path folder = Path.of(System.getProperty("java.io.tmpdir"), "twinsync-postgres-" + (port == 0 ? "any" : port));
         if (port == 0) {
             folder = Files.createTempDirectory("twinsync-postgres");
@@ -58,7 +63,7 @@ public final class Postgres implements AutoCloseable {
                 .setServerConfig("synchronous_commit", "on")
                 .setServerConfig("max_connections", "200")
                 .setServerConfig("max_prepared_transactions", "10")
-                .setServerConfig("shared_buffers", "512MB")
+                .setServerConfig("shared_buffers", buffers)
                 // or a bulk of changes makes a checkpoint every few seconds, and every page is logged whole again
                 .setServerConfig("max_wal_size", "4GB")
                 .setServerConfig("checkpoint_timeout", "15min")
