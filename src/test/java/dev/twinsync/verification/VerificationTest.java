@@ -57,29 +57,27 @@ class VerificationTest {
     private static final int MANY = 10_000;
 
     /** Edits a second, at both ends together. */
-    private int rate = 500;
+    private static final int RATE = 500;
 
     @Test
     @Anomaly({Anomaly.Of.A16, Anomaly.Of.A17, Anomaly.Of.A18})
     void ordersAreVerifiedAndMendedThroughAKill() throws Exception {
-        // while both ends go on, as much as there is time for beside all other tests: the proof mends 10,000 amid 500
-        rate = 200;
-        all(Integer.getInteger("verification.orders", 100_000), Integer.getInteger("verification.damaged", 2_000), 1);
+        all(Integer.getInteger("verification.orders", 100_000), 1);
     }
 
     @Test
     @Tag("proof")
     void aHundredThousandAreVerifiedAndMendedThroughThreeKills() throws Exception {
-        all(Integer.getInteger("verification.many", 100_000), MANY, 3);
+        all(Integer.getInteger("verification.many", 100_000), 3);
     }
 
     @Test
     @Tag("proof")
     void aMillionOrdersAreVerifiedAndMendedThroughTenKills() throws Exception {
-        all(Integer.getInteger("verification.million", 1_000_000), MANY, 10);
+        all(Integer.getInteger("verification.million", 1_000_000), 10);
     }
 
-    private void all(int count, int damaged, int kills) throws Exception {
+    private void all(int count, int kills) throws Exception {
         orders = count;
         deleted = count / 100;
         try (World made = new World("verify" + count)) {
@@ -92,12 +90,8 @@ class VerificationTest {
                 shop.load(orders, deleted, true);
                 return null;
             });
-            idle(damaged);
-            underLoad(damaged, kills);
-            if (damaged < MANY) {
-                Set<String> many = shop.plant(MANY, 10_000, dead(10 + deleted / 2, deleted / 4));
-                found("idle, " + MANY + " planted", many);
-            }
+            idle();
+            underLoad(kills);
             System.out.printf(
                     "%,d orders: %d MiB of a service's heap left after a collection, at most%n", count, world.heap());
             for (World.Service service : world.services()) {
@@ -111,7 +105,7 @@ class VerificationTest {
 
     // -- idle
 
-    private void idle(int damaged) {
+    private void idle() {
         long run = shop.begin("none");
         JsonNode told = timed("idle, 0 planted", () -> shop.ended(run, "done"));
         assertThat(shop.found(run)).isEmpty();
@@ -132,11 +126,8 @@ class VerificationTest {
                 told.path("told").path("calls").asLong(),
                 own);
         tellRatio(told, once);
-        planted.addAll(shop.plant(damaged - planted.size(), 2000, dead(10, deleted / 2)));
-        if (damaged >= MANY) {
-            // where fewer are mended amid edits, so many are found at the end
-            found("idle, " + damaged + " planted", planted);
-        }
+        planted.addAll(shop.plant(MANY - planted.size(), 2000, dead(10, deleted / 2)));
+        found("idle, " + MANY + " planted", planted);
         this.planted = planted;
     }
 
@@ -226,7 +217,7 @@ class VerificationTest {
     private final Map<String, String> atApp = new ConcurrentHashMap<>();
     private final Map<String, String> atMini = new ConcurrentHashMap<>();
 
-    private void underLoad(int damaged, int kills) throws Exception {
+    private void underLoad(int kills) throws Exception {
         long seed = Long.getLong("twinsync.seed", System.nanoTime());
         System.out.println("seed " + seed);
         Random random = new Random(seed);
@@ -238,8 +229,7 @@ class VerificationTest {
             long repair = shop.begin("apply");
             // comes up meanwhile, and stands by
             CompletableFuture<World.Service> other = another();
-            JsonNode told =
-                    timed("under load, " + damaged + " planted", () -> shop.ended(repair, "waiting_for_approval"));
+            JsonNode told = timed("under load, " + MANY + " planted", () -> shop.ended(repair, "waiting_for_approval"));
             same(shop.found(repair), planted);
             // so many are mended only when somebody has said so
             assertThat(told.path("told").path("why").asText()).contains("more than");
@@ -248,7 +238,7 @@ class VerificationTest {
             long began = System.nanoTime();
             for (int kill = 1; kill <= kills; kill++) {
                 long before = mended(repair);
-                long until = before + 1 + random.nextInt(2 * damaged / (3 * kills));
+                long until = before + 1 + random.nextInt(2 * MANY / (3 * kills));
                 await().atMost(Duration.ofMinutes(5))
                         .pollInterval(Duration.ofMillis(20))
                         .until(() -> mended(repair) >= until || ended(repair));
@@ -301,7 +291,7 @@ class VerificationTest {
         assertThat(shop.app.queryForObject(
                         "select count(distinct id) from sync.history where kind = 'repaired' and fields::text like '%forged%'",
                         Long.class))
-                .isGreaterThan(damaged / 30L);
+                .isGreaterThan(MANY / 30L);
         assertThat(shop.differences(mending))
                 .filteredOn(difference -> difference.path("state").asText().equals("repaired"))
                 .isNotEmpty()
@@ -393,7 +383,7 @@ class VerificationTest {
                     .orElseThrow();
             numbers.put(first, "T" + n);
             underWay.put(first, "T" + n);
-            while (numbers.size() < rate * 9 / 100) {
+            while (numbers.size() < RATE * 9 / 100) {
                 numbers.put(shop.id(orders / 2 + 1 + random.nextInt(orders / 4 - 1)), "T" + n + '-' + numbers.size());
             }
             atApp.putAll(numbers);
@@ -403,7 +393,7 @@ class VerificationTest {
                     from unnest(?::text[], ?::text[]) as u (id, number) where o.order_id = u.id""",
                     numbers.keySet().toArray(String[]::new),
                     numbers.values().toArray(String[]::new));
-            for (int i = 0; i < rate / 100; i++) {
+            for (int i = 0; i < RATE / 100; i++) {
                 String id = shop.id(orders * 3 / 4 + random.nextInt(orders / 5));
                 String title = "M" + n + '-' + i;
                 shop.mini.edit(
@@ -415,7 +405,7 @@ class VerificationTest {
                                         "line_no", 1, "sku", "s", "title", title, "quantity", 1, "unit_price", 2))));
                 atMini.put(id, title);
             }
-            edits += rate / 10;
+            edits += RATE / 10;
             next += 100_000_000;
             LockSupport.parkNanos(next - System.nanoTime());
         }
