@@ -244,6 +244,9 @@ class JdbcRecords implements Records {
             return read(entity, ids, system);
         }
         return transaction.execute(status -> {
+            // a golden record and bases that were never true together would let a base be saved for a version that has
+            // passed, and the keys be forgotten that were used since
+            jdbc.execute("set transaction isolation level repeatable read, read only");
             byKeys();
             return read(entity, ids, system);
         });

@@ -1,6 +1,7 @@
 package dev.twinsync.state;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.DecimalNode;
@@ -17,10 +18,13 @@ import dev.twinsync.state.Records.Change;
 import dev.twinsync.state.Records.Snapshot;
 import io.zonky.test.db.postgres.embedded.EmbeddedPostgres;
 import java.math.BigDecimal;
+import java.sql.Connection;
+import java.sql.Statement;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -346,6 +350,29 @@ class JdbcRecordsTest {
         assertThat(now.base().ticks()).isEqualTo(new Ticks(8, 9));
         assertThat(now.base().revision()).isEqualTo(read.revision() + 1);
         assertThat(records.settle("user", "mini", settled)).isEmpty();
+    }
+
+    @Test
+    void whatIsLoadedWasTrueAtOneMoment() throws Exception {
+        records.save("user", List.of(change(golden("moment", 1, "a"), 0, base(Base.unknown("app"), false))));
+        CompletableFuture<Map<String, Snapshot>> loaded;
+        try (Connection other = source.getConnection()) {
+            other.setAutoCommit(false);
+            try (Statement statement = other.createStatement()) {
+                // golden records can be read then, and the bases not yet
+                statement.execute("lock table base in access exclusive mode");
+                loaded = CompletableFuture.supplyAsync(() -> records.load("user", List.of("moment")));
+                await().until(() -> Boolean.TRUE.equals(jdbc.queryForObject(
+                        "select exists (select from pg_locks where not granted and relation = 'base'::regclass)",
+                        Boolean.class)));
+                statement.execute("update golden set version = 2 where id = 'moment'");
+                statement.execute("update base set revision = 2, key_version = 2, key_number = 1 where id = 'moment'");
+            }
+            other.commit();
+        }
+        Snapshot read = loaded.get().get("moment");
+        assertThat(read.golden().version()).isEqualTo(1);
+        assertThat(read.bases().get("app").revision()).isEqualTo(1);
     }
 
     /** Nothing but a vacuum or an analyze tells the planner, and neither comes while a first load runs. */
