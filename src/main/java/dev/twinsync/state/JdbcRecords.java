@@ -56,7 +56,7 @@ class JdbcRecords implements Records {
             insert into golden (entity, id, version, held, origins)
             select ?, u.id, u.version, u.held::json, u.origins::json
             from unnest(?::text[], ?::bigint[], ?::text[], ?::text[]) as u (id, version, held, origins)
-            order by u.id
+            order by u.id collate "C"
             on conflict do nothing
             returning id""";
 
