@@ -7,6 +7,7 @@ import java.time.Instant;
 import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeFormatterBuilder;
 import java.time.format.DateTimeParseException;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -38,7 +39,10 @@ class TimesTest {
         OffsetDateTime moment =
                 Instant.ofEpochSecond(seconds, nanos).atOffset(ZoneOffset.ofHoursMinutes(offset / 60, offset % 60));
         String fraction = digits == 0 ? "" : "." + "S".repeat(digits);
-        String text = DateTimeFormatter.ofPattern("uuuu-MM-dd'T'HH:mm:ss" + fraction + "XXX")
+        String text = new DateTimeFormatterBuilder()
+                .appendPattern("uuuu-MM-dd'T'HH:mm:ss" + fraction)
+                .appendOffsetId()
+                .toFormatter()
                 .format(moment);
         assertThat(Times.plain(text)).isTrue();
         assertThat(Times.read(text)).isEqualTo(OffsetDateTime.parse(text).toInstant());
